@@ -1,0 +1,58 @@
+"""
+What can go wrong, by whose doing.
+
+A wrong configuration, a refused bind or a full disk is an :class:`ApplianceError`: a person reads its text and acts.
+Anything else that is raised is our own bug and deserves its traceback.  What a stranger on the network does wrong is
+never an exception here: the packet path returns values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+
+class ApplianceError(Exception):
+    """Something a person can mend; ``str()`` of it says what happened, where, and what to do."""
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """
+    One thing that is wrong in a configuration (or only suspicious, when it is listed under warnings).
+
+    :param file: the file as the user named it.
+    :param line: 1-based line in that file; 0 where no line applies.
+    :param path: key path such as ``pools.public.period.base``; empty for the file as a whole.
+    :param message: what was found and what is allowed.
+    """
+
+    file: str
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class ConfigError(ApplianceError):
+    """A configuration that cannot be used; carries every fault that was found, in the order of the file's lines."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(sorted(faults, key=lambda fault: (fault.file, fault.line, fault.path)))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class ListenError(ApplianceError):
+    """An endpoint of ours could not be opened (port in use, no right, address not on this host)."""
+
+
+class DataPathError(ApplianceError):
+    """The data path of a lease could not be opened; the grant that asked for it declines the address."""
+
+
+class JournalError(ApplianceError):
+    """A change could not be recorded; the operation that asked for it is undone."""
