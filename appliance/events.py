@@ -18,12 +18,25 @@ class Event:
 
     at: float
     pool: str
+
+
+@attrs.frozen(kw_only=True)
+class PoolExhausted(Event):
+    """A site asked and there was no address for it; said once, until a grant succeeds again."""
+
+    site: str
+
+
+@attrs.frozen(kw_only=True)
+class AddressEvent(Event):
+    """Something about one address of the pool."""
+
     address: Address
 
 
 @attrs.frozen(kw_only=True)
-class LeaseGranted(Event):
-    """``site`` got ``address``; it was free, or still cooling from the same site."""
+class LeaseGranted(AddressEvent):
+    """``site`` got ``address``; it was free, or the same site took it up again before anybody else could."""
 
     site: str
     promised_until: float
@@ -31,23 +44,14 @@ class LeaseGranted(Event):
 
 
 @attrs.frozen(kw_only=True)
-class LeaseRenewed(Event):
-    """An answer extended the promise (1.2)."""
-
-    site: str
-    promised_until: float
-    ends_at: float
-
-
-@attrs.frozen(kw_only=True)
-class LeaseBound(Event):
+class LeaseBound(AddressEvent):
     """The first connection since the grant reached ``site``."""
 
     site: str
 
 
 @attrs.frozen(kw_only=True)
-class LeaseReset(Event):
+class LeaseReset(AddressEvent):
     """The lease was at its end with a live connection, and got another period (1.6)."""
 
     site: str
@@ -56,7 +60,7 @@ class LeaseReset(Event):
 
 
 @attrs.frozen(kw_only=True)
-class LeaseReclaimed(Event):
+class LeaseReclaimed(AddressEvent):
     """The lease ended; ``address`` cools, and the former site's data path stays, until ``cooling_until``."""
 
     site: str
@@ -64,13 +68,15 @@ class LeaseReclaimed(Event):
 
 
 @attrs.frozen(kw_only=True)
-class AddressFreed(Event):
-    """``address`` can be granted to anyone."""
+class AddressFreed(AddressEvent):
+    """``address`` can be granted to anyone.  ``former`` is the site that it cooled from, if any."""
+
+    former: str | None
 
 
 @attrs.frozen(kw_only=True)
-class AddressDeclined(Event):
-    """The data path could not be opened; nobody gets ``address`` until ``until``."""
+class AddressDeclined(AddressEvent):
+    """The data path for ``site`` could not be opened; nobody gets ``address`` until ``until``."""
 
     site: str
     reason: str
@@ -78,10 +84,12 @@ class AddressDeclined(Event):
 
 
 @attrs.frozen(kw_only=True)
-class AddressAdded(Event):
+class AddressAdded(AddressEvent):
     """A configuration brought ``address`` into the pool."""
 
 
 @attrs.frozen(kw_only=True)
-class AddressRemoved(Event):
-    """``address`` left the pool: at once when it was free, else when its last holder was done with it."""
+class AddressRemoved(AddressEvent):
+    """``address`` left the pool: at once when it was free, else when its last holder (``former``) was done with it."""
+
+    former: str | None

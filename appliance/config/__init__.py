@@ -1,0 +1,38 @@
+"""
+The configuration: a YAML file becomes one frozen :class:`Config`, or one ``ConfigError`` that carries every fault of it.
+
+The room promises that nothing but ``ConfigError`` leaves :func:`load` and :func:`loads`, whatever the file holds; that
+each fault names file, line and key path, says what was found and what is allowed, and hides no other one; that what is
+not built yet is refused, never ignored (``notyet.py`` lists it); and that a :class:`Config` needs no further checking.
+
+From text to values: ``tree`` (YAML with places), ``shapes`` and ``scalars`` (how keys and values are read), ``schema``
+(which there are), ``zones`` and ``masterfile``, ``checks`` (across sections), ``loading``.  Serves the contract's
+configuration; knows nothing of the rooms that are configured.
+"""
+
+from appliance.config.loading import load, loads
+from appliance.config.values import (
+    Config,
+    DNSConfig,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    ManholeSocket,
+    ManholeSSH,
+    TCPLimits,
+    ZoneConfig,
+)
+
+__all__ = [
+    "Config",
+    "DNSConfig",
+    "LogConfig",
+    "LogFormat",
+    "LogLevel",
+    "ManholeSSH",
+    "ManholeSocket",
+    "TCPLimits",
+    "ZoneConfig",
+    "load",
+    "loads",
+]

@@ -1,0 +1,163 @@
+"""
+A configuration from a file or a text: read, check everything, and only then build.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from ipaddress import IPv4Address
+from types import MappingProxyType
+from typing import cast
+
+import attrs
+import dns.name
+
+from appliance.config.checks import check
+from appliance.config.faults import Faults
+from appliance.config.reading import Unreadable, read_text
+from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root, SiteFields
+from appliance.config.shapes import Placed
+from appliance.config.tree import SyntaxFault, parse
+from appliance.config.values import Config, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
+from appliance.config.zones import read_zones
+from appliance.errors import ConfigError, Fault
+from appliance.model import Endpoint, Pool, Server, Site
+
+DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
+DEFAULT_STATE = "var"
+DEFAULT_SOCKET = "manhole.sock"
+
+_LONGEST_SOCKET_BYTES = 107
+"""Of a UNIX socket's path on Linux (unix(7)), without the last NUL."""
+
+
+def load(path: str) -> Config:
+    """
+    The configuration in a file; also reads the zone files it names.
+
+    :raises ConfigError: with every fault, also where the file is missing or no text.
+    """
+    try:
+        text = read_text(path)
+    except Unreadable as error:
+        fault = Fault(file=path, line=error.line, path="", message=f"the configuration {error}")
+        raise ConfigError([fault]) from None
+    return loads(text, file=path, folder=os.path.dirname(path))
+
+
+def loads(text: str, *, file: str, folder: str) -> Config:
+    """
+    The configuration in a text.
+
+    :param file: what faults call it.
+    :param folder: what the relative paths in it start at; itself relative to the process, if relative.
+    :raises ConfigError: with every fault.
+    """
+    faults = Faults(file)
+    try:
+        tree = parse(text, faults.add)
+    except SyntaxFault as error:
+        faults.add(error.node, str(error))
+        raise ConfigError(faults.errors) from None
+    root = cast(Root, ROOT.read(tree, faults))
+    written = root.get("dns", {}).get("zones")
+    zones = None if written is None else read_zones(written, folder, faults)
+    check(root, zones, faults)
+    state = _state_directory(root, folder)
+    manhole = _manhole(root.get("control", {}), state, folder, faults)
+    faults.refuse()
+    config = _build(root, zones or {}, manhole)
+    warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
+    return attrs.evolve(config, state_directory=state, warnings=tuple(warnings))
+
+
+def _build(
+    root: Root, zones: dict[dns.name.Name, ZoneConfig | None], manhole: ManholeSocket | ManholeSSH | None
+) -> Config:
+    """The values of a file without faults, where every key has its value or its default."""
+    appliance, control = root["appliance"], root["control"]
+    servers = {name: named.value["server"] for name, named in root["servers"].items()}
+    sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
+    return Config(
+        name=appliance["name"] or socket.gethostname(),
+        state_directory=None,
+        stop_timeout=appliance["stop_timeout"],
+        max_files=appliance["max_files"],
+        dns=DNSConfig(
+            listen=tuple(each.value for each in root["dns"]["listen"] or ()) or (DEFAULT_LISTEN,),
+            zones=tuple(zone for zone in zones.values() if zone),
+            udp_payload=root["dns"]["udp_payload"],
+            tcp=root["dns"]["tcp"],
+        ),
+        pools=_pools(root),
+        servers=MappingProxyType(servers),
+        sites=MappingProxyType({site.name: site for site in sites}),
+        manhole=manhole,
+        log=control["log"],
+    )
+
+
+def _pools(root: Root) -> MappingProxyType[str, Pool]:
+    return MappingProxyType(
+        {
+            name: Pool(
+                name=name,
+                addresses=tuple(address for run in pool.value["addresses"] for address in run.value.addresses()),
+                periods=pool.value["period"],
+                when_exhausted=pool.value["when_exhausted"],
+            )
+            for name, pool in root["pools"].items()
+        }
+    )
+
+
+def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
+    (entry,) = fields["servers"]
+    return Site(
+        name=name.lower().removesuffix("."),
+        pool=fields["pool"].value,
+        services=tuple(service.value for service in fields["services"]),
+        server=entry.value if isinstance(entry.value, Server) else servers[entry.value],
+        aliases=tuple(alias.value for alias in fields["aliases"]),
+        ipv6=tuple(address.value for address in fields["ipv6"]),
+        timeouts=fields["timeouts"],
+        max_sessions=fields["max_sessions"],
+    )
+
+
+def _state_directory(root: Root, folder: str) -> str | None:
+    """Absolute path of the state folder, ``None`` for none; a faulty one counts as the default, for later checks."""
+    given = root.get("appliance", {}).get("state_directory")
+    written = given.value if given else DEFAULT_STATE
+    return None if written == "none" else os.path.abspath(os.path.join(folder, written))
+
+
+def _manhole(
+    control: ControlFields, state: str | None, folder: str, faults: Faults
+) -> ManholeSocket | ManholeSSH | None:
+    place = control.get("manhole")
+    if place is None or len(place.value) < 3:
+        return None
+    ssh, keys = place.value["ssh"], place.value["authorized_keys"]
+    if ssh is None and keys is None:
+        return _manhole_socket(place, state, faults)
+    if ssh is None or keys is None or place.value["socket"]:
+        faults.add(place.node, "allowed: 'socket' alone, or 'ssh' together with 'authorized_keys'")
+        return None
+    file = os.path.abspath(os.path.join(folder, keys.value))
+    if not os.path.isfile(file):
+        faults.add(keys.node, f"'{file}' is no file")
+    return ManholeSSH(ssh.value, file)
+
+
+def _manhole_socket(place: Placed[ManholeFields], state: str | None, faults: Faults) -> ManholeSocket | None:
+    given = place.value["socket"]
+    name, node = (given.value, given.node) if given else (DEFAULT_SOCKET, place.node)
+    if state is None and not os.path.isabs(name):
+        faults.add(node, "the socket lies in the state folder, and appliance.state_directory is 'none'; use ssh")
+        return None
+    socket_path = os.path.join(state or "", name)
+    if len(os.fsencode(socket_path)) > _LONGEST_SOCKET_BYTES:
+        faults.add(node, f"'{socket_path}' is too long for a UNIX socket; allowed: {_LONGEST_SOCKET_BYTES} bytes")
+    return ManholeSocket(socket_path)

@@ -1,0 +1,66 @@
+"""
+What the public contract names and this version does not do yet, in one place.
+
+Whoever builds one of these deletes its entry here and adds the key to ``schema.py``.  In a place, ``*`` stands for a name
+that the user chose and ``[]`` for a list's entries; the empty place is the top of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+KEYS: Mapping[str, frozenset[str]] = {
+    "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
+    "appliance": frozenset({"snapshot_interval", "fsync", "history"}),
+    "dns": frozenset({"nsid", "rate_limit", "cookies", "client_subnet", "tsig"}),
+    "dns.zones.*": frozenset({"primary", "transfer"}),
+    "pools.*": frozenset({"adequate", "share_by_service", "quota", "pressure"}),
+    "pools.*.period": frozenset({"hold"}),
+    "servers.*": frozenset(
+        {
+            "weight",
+            "probes",
+            "threshold",
+            "distinct_clients",
+            "retries",
+            "retry_after",
+            "max_connections",
+            "queue",
+            "slow_start",
+            "backup",
+        }
+    ),
+    "sites.*": frozenset(
+        {
+            "address",
+            "addresses",
+            "predictor",
+            "sticky",
+            "buddies",
+            "client_nat",
+            "proxy_protocol",
+            "accept_proxy_from",
+            "max_per_client",
+            "stale_clients",
+            "unknown",
+            "backup",
+            "instances",
+        }
+    ),
+    "sites.*.services[]": frozenset({"name", "allow", "deny"}),
+    "sites.*.timeouts": frozenset({"keepalive", "drain"}),
+    "control": frozenset({"socket", "http", "peers"}),
+}
+"""Keys, by the place of the mapping that they are in."""
+
+VALUES: Mapping[str, re.Pattern[str]] = {
+    "pools.*.when_exhausted": re.compile(r"[0-9]+(\.[0-9]+){3}"),
+    "sites.*.services[].port": re.compile(r"all"),
+}
+"""Values of keys that work otherwise, by the place of the key; the whole value must match."""
+
+ONE_ONLY: Mapping[str, str] = {
+    "sites.*.servers": "several servers",
+}
+"""Lists that may have one entry only, by the place of the list, with what more of them would be."""

@@ -1,0 +1,245 @@
+"""
+The file's sections: which keys each has, in which range, and what they become.  ``etc/appliance.yaml`` shows them all.
+
+Defaults are those of the values (``model.py``, ``values.py``).  What is not here is in ``notyet.py`` or is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import TypedDict
+
+import attrs
+
+from appliance.config.addresses import Run, run
+from appliance.config.faults import Faults, Unusable
+from appliance.config.scalars import address, address6, choice, duration, endpoint, host_name, integer, path, text
+from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
+from appliance.config.tree import Node
+from appliance.config.values import LogConfig, LogFormat, LogLevel, TCPLimits
+from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Site, Timeouts, Transport
+
+MOST_PORTS = 1024
+"""Public ports of one site; each is a listening socket for as long as the site holds an address."""
+
+
+class ZoneFields(TypedDict, total=False):
+    file: Placed[str] | None
+    records: Placed[str] | None
+
+
+class DNSFields(TypedDict, total=False):
+    listen: tuple[Placed[Endpoint], ...] | None
+    zones: dict[str, Placed[ZoneFields]]
+    udp_payload: int
+    tcp: TCPLimits
+
+
+class PoolFields(TypedDict, total=False):
+    addresses: tuple[Placed[Run], ...]
+    period: Periods
+    when_exhausted: Exhausted
+
+
+class SiteFields(TypedDict, total=False):
+    pool: Placed[str]
+    services: tuple[Placed[Service], ...]
+    servers: tuple[Placed[Server | str], ...]
+    aliases: tuple[Placed[str], ...]
+    ipv6: tuple[Placed[IPv6Address], ...]
+    timeouts: Timeouts
+    max_sessions: int
+
+
+class ApplianceFields(TypedDict, total=False):
+    name: str | None
+    state_directory: Placed[str] | None
+    stop_timeout: float
+    max_files: int | None
+
+
+class ControlFields(TypedDict, total=False):
+    manhole: Placed[ManholeFields] | None
+    log: LogConfig
+
+
+class ManholeFields(TypedDict, total=False):
+    socket: Placed[str] | None
+    ssh: Placed[Endpoint] | None
+    authorized_keys: Placed[str] | None
+
+
+class ServerFields(TypedDict, total=False):
+    server: Server
+
+
+class Root(TypedDict, total=False):
+    """What was read of a file: in every part only the keys without faults."""
+
+    appliance: ApplianceFields
+    dns: DNSFields
+    pools: dict[str, Placed[PoolFields]]
+    servers: dict[str, Placed[ServerFields]]
+    sites: dict[str, Placed[SiteFields]]
+    control: ControlFields
+
+
+def _period(node: Node, faults: Faults) -> Periods:
+    periods = whole(_PERIOD, Periods)(node, faults)
+    if periods.minimum > periods.maximum:
+        place = node.entries.get("minimum") or node.entries.get("maximum") or node
+        reason = f"minimum {periods.minimum:g}s is more than maximum {periods.maximum:g}s"
+        raise faults.wrong(place, f"{reason}; allowed: minimum at most maximum")
+    if not periods.minimum <= periods.base <= periods.maximum:
+        span = f"{periods.minimum:g}s to {periods.maximum:g}s"
+        faults.warn(node.entries.get("base", node), f"base {periods.base:g}s is outside minimum to maximum ({span})")
+    return periods
+
+
+def _ports(node: Node, faults: Faults) -> range:
+    """A reader of ``80`` or ``6000-6010``."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,4})", node.text) if node.kind in ("text", "date") else None
+    if match is None and node.kind == "text" and "-" in node.text:
+        raise faults.wrong(node, f"found {node.found()}; allowed: a port, or a run such as 6000-6010")
+    if match is None:
+        port = integer(1, 65535)(node, faults)
+        return range(port, port + 1)
+    first, last = int(match[1]), int(match[2])
+    if not 1 <= first <= last <= 65535:
+        raise faults.wrong(node, f"found {node.found()}; allowed: ports 1 to 65535, the lower one first")
+    if last - first >= MOST_PORTS:
+        raise faults.wrong(node, f"found {last - first + 1} ports; allowed: at most {MOST_PORTS} for a site")
+    return range(first, last + 1)
+
+
+def _service(node: Node, faults: Faults) -> Service:
+    fields = _SERVICE.read(node, faults)
+    if len(fields) < len(_SERVICE.keys):
+        raise Unusable
+    ports: range = fields["port"]
+    to: int = fields["to"] or ports.start
+    if to + len(ports) - 1 > 65535:
+        reason = f"{len(ports)} ports from {to} on end after 65535"
+        raise faults.wrong(node.entries["to"], f"{reason}; allowed: at most {65536 - len(ports)}")
+    return Service(transport=fields["protocol"], first_port=ports.start, last_port=ports.stop - 1, to=to)
+
+
+def _server(node: Node, faults: Faults) -> Server:
+    fields = _SERVER.read(node, faults)
+    if len(fields) < len(_SERVER.keys):
+        raise Unusable
+    port = fields["port"]
+    name = str(Endpoint(fields["address"], port)) if port else str(fields["address"])
+    return Server(name=name, address=fields["address"], port=port)
+
+
+def _server_or_name(node: Node, faults: Faults) -> Server | str:
+    return _server(node, faults) if node.kind == "mapping" else text(node, faults)
+
+
+def _named_server(node: Node, faults: Faults) -> Fields:
+    return {"server": attrs.evolve(_server(node, faults), name=node.path.removeprefix("servers."))}
+
+
+def _manhole(node: Node, faults: Faults) -> Fields:
+    if node.kind == "nothing":
+        raise faults.wrong(node, "found nothing; write {} for a socket with its default name, or leave the key out")
+    return _MANHOLE.read(node, faults)
+
+
+_TCP = shape(
+    "dns.tcp",
+    TCPLimits,
+    max_connections=integer(1, 1_000_000),
+    idle_timeout=duration(0.1, 86400),
+    max_queries=integer(1, 1_000_000_000),
+)
+_ZONE = Shape("dns.zones.*", {"file": Key(placed(path), None), "records": Key(placed(text), None)})
+_DNS = Shape(
+    "dns",
+    {
+        "listen": Key(sequence(endpoint, required=True), None),
+        "zones": Key(named(_ZONE.read), {}),
+        "udp_payload": Key(integer(512, 4096), 1232),
+        "tcp": Key(whole(_TCP, TCPLimits), TCPLimits()),
+    },
+)
+_APPLIANCE = Shape(
+    "appliance",
+    {
+        "name": Key(text, None),
+        "state_directory": Key(placed(path), None),
+        "stop_timeout": Key(duration(0, 86400), 5.0),
+        "max_files": Key(integer(64, 2**31 - 1), None),
+    },
+)
+_PERIOD = shape(
+    "pools.*.period",
+    Periods,
+    base=duration(1),
+    minimum=duration(1),
+    maximum=duration(1),
+    offer=duration(1),
+    grace=duration(),
+    cooling=duration(),
+    unused_renewals=integer(0, 1_000_000),
+)
+_POOL = Shape(
+    "pools.*",
+    {
+        "addresses": Key(sequence(run, required=True)),
+        "period": Key(_period, Periods()),
+        "when_exhausted": Key(choice(Exhausted), Exhausted.SERVFAIL),
+    },
+)
+_SERVER = Shape("servers.*", {"address": Key(address), "port": Key(integer(0, 65535), 0)})
+_SERVICE = Shape(
+    "sites.*.services[]",
+    {"port": Key(_ports), "to": Key(integer(1, 65535), None), "protocol": Key(choice(Transport), Transport.TCP)},
+)
+_TIMEOUTS = shape(
+    "sites.*.timeouts",
+    Timeouts,
+    connect=duration(0.001),
+    idle=duration(0.001),
+    half_closed=duration(0.001),
+    udp=duration(0.001),
+)
+_SITE = Shape(
+    "sites.*",
+    {
+        "pool": Key(placed(text)),
+        "services": Key(sequence(_service, required=True)),
+        "servers": Key(sequence(_server_or_name, required=True)),
+        "aliases": Key(sequence(host_name), ()),
+        "ipv6": Key(sequence(address6), ()),
+        "timeouts": Key(whole(_TIMEOUTS, Timeouts), Timeouts()),
+        "max_sessions": Key(integer(1, 16_777_216), attrs.fields(Site).max_sessions.default),
+    },
+)
+_LOG = shape("control.log", LogConfig, format=choice(LogFormat), level=choice(LogLevel))
+_MANHOLE = Shape(
+    "control.manhole",
+    {
+        "socket": Key(placed(path), None),
+        "ssh": Key(placed(endpoint), None),
+        "authorized_keys": Key(placed(path), None),
+    },
+)
+_CONTROL = Shape(
+    "control",
+    {"manhole": Key(placed(_manhole), None), "log": Key(whole(_LOG, LogConfig), LogConfig())},
+)
+
+ROOT = Shape(
+    "",
+    {
+        "appliance": Key(_APPLIANCE.read, _APPLIANCE.read(Node("", 0, "nothing"), Faults(""))),
+        "dns": Key(_DNS.read),
+        "pools": Key(named(_POOL.read), {}),
+        "servers": Key(named(_named_server), {}),
+        "sites": Key(named(_SITE.read), {}),
+        "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),
+    },
+)

@@ -1,0 +1,131 @@
+"""
+What a configuration is once it has been read: frozen values, without places in files.
+
+Two configurations are compared part by part for a reload; every part compares by value.  A zone compares by the text that
+it was read from, because comparing ``dns.zone.Zone`` objects is slow and looks at less.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import attrs
+import dns.name
+import dns.zone
+
+from appliance.errors import Fault
+from appliance.model import Endpoint, Pool, Server, Site
+
+
+@attrs.frozen(kw_only=True)
+class TCPLimits:
+    """
+    What DNS over TCP may cost.
+
+    :param max_connections: most connections at once, over all endpoints.
+    :param idle_timeout: seconds without a query after which a connection is closed.
+    :param max_queries: queries after which a connection is closed.
+    """
+
+    max_connections: int = 512
+    idle_timeout: float = 10.0
+    max_queries: int = 1000
+
+
+@attrs.frozen(kw_only=True)
+class ZoneConfig:
+    """
+    A zone that is served from a master file.
+
+    :param apex: absolute, lower case.
+    :param zone: the parsed records with absolute names; to be read, never changed; takes no part in comparing.
+    :param source: the text it was read from, followed by the text of each file that it includes.
+    """
+
+    apex: dns.name.Name
+    zone: dns.zone.Zone = attrs.field(eq=False, repr=False)
+    source: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class DNSConfig:
+    """
+    The name server.
+
+    :param listen: each endpoint serves UDP and TCP; at least one, none twice.
+    :param zones: in the order of the file; no apex twice.
+    :param udp_payload: largest UDP answer in bytes, 512 to 4096.
+    """
+
+    listen: tuple[Endpoint, ...]
+    zones: tuple[ZoneConfig, ...]
+    udp_payload: int = 1232
+    tcp: TCPLimits = TCPLimits()
+
+
+class LogFormat(enum.Enum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(enum.Enum):
+    """The least important event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+@attrs.frozen(kw_only=True)
+class LogConfig:
+    """What is logged, and how it looks."""
+
+    format: LogFormat = LogFormat.TEXT
+    level: LogLevel = LogLevel.INFO
+
+
+@attrs.frozen
+class ManholeSocket:
+    """A manhole on a UNIX socket; ``path`` is absolute and short enough to bind."""
+
+    path: str
+
+
+@attrs.frozen
+class ManholeSSH:
+    """A manhole over SSH; ``authorized_keys`` is the absolute path of a file that existed at the check."""
+
+    listen: Endpoint
+    authorized_keys: str
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """
+    A whole configuration, without faults.
+
+    :param name: this appliance's name.
+    :param state_directory: absolute path; ``None`` keeps everything off the disk.
+    :param stop_timeout: seconds that a stop drains.
+    :param max_files: most open files; ``None`` for the process's hard limit.
+    :param pools: by name, in the order of the file.
+    :param servers: the named ones; those that a site lists inline are in its ``Site`` only.
+    :param sites: by name (lower case, without the last dot), in the order of the file.
+    :param warnings: what is suspicious but legal, in the order of the file's lines.
+    """
+
+    name: str
+    state_directory: str | None
+    stop_timeout: float
+    max_files: int | None
+    dns: DNSConfig
+    pools: Mapping[str, Pool]
+    servers: Mapping[str, Server]
+    sites: Mapping[str, Site]
+    manhole: ManholeSocket | ManholeSSH | None
+    log: LogConfig
+    warnings: tuple[Fault, ...] = ()

@@ -1,0 +1,48 @@
+"""The line of sites that were refused: when something gets free, they go before those who come later."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+WAITS_FOR = 30.0
+"""How long after its last refusal a site keeps its place."""
+
+
+class WaitingLine:
+    """Sites in the order of their first refusal; bounded by the number of configured sites."""
+
+    def __init__(self) -> None:
+        self._refused_at: OrderedDict[str, float] = OrderedDict()
+
+    def refuse(self, site: str, now: float) -> None:
+        """``site`` asked and got nothing; it keeps its place if it has one."""
+        if now - self._refused_at.get(site, now) >= WAITS_FOR:
+            del self._refused_at[site]
+        self._refused_at[site] = now
+
+    def leave(self, site: str) -> None:
+        self._refused_at.pop(site, None)
+
+    def is_turn(self, site: str, available: int, now: float) -> bool:
+        """
+        Are there more addresses available than sites that stand before this one?
+
+        :param available: addresses that ``site`` could be given now.  The cost is O(available) at worst, and only
+            while that many sites wait.
+        """
+        ahead = 0
+        late = []
+        for other, refused_at in self._refused_at.items():
+            if other == site or ahead >= available:
+                break
+            if now - refused_at >= WAITS_FOR:
+                late.append(other)
+            else:
+                ahead += 1
+        for other in late:
+            del self._refused_at[other]
+        return ahead < available
+
+    def sites(self, now: float) -> list[str]:
+        """Who waits, first in turn first; O(sites waiting)."""
+        return [site for site, refused_at in self._refused_at.items() if now - refused_at < WAITS_FOR]

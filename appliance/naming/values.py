@@ -1,0 +1,55 @@
+"""Questions, RRsets and answers."""
+
+from __future__ import annotations
+
+import attrs
+import dns.rcode
+import dns.rdata
+
+
+@attrs.frozen
+class Question:
+    """
+    :param qname: lower-case wire bytes.
+    :param qtype: e.g. 1 for A.
+    """
+
+    qname: bytes
+    qtype: int
+
+
+@attrs.frozen
+class RRset:
+    """All records of one owner and type (class IN); never split (RFC 2181 s5)."""
+
+    owner: bytes
+    rdtype: int
+    ttl: int
+    rdatas: tuple[dns.rdata.Rdata, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What a response says; header bits that depend on the query are the shell's."""
+
+    rcode: dns.rcode.Rcode = dns.rcode.NOERROR
+    authoritative: bool = True
+    answer: tuple[RRset, ...] = ()
+    authority: tuple[RRset, ...] = ()
+    additional: tuple[RRset, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class NeedsLease:
+    """
+    An address question for a site: who knows the leases completes it with ``leased`` or ``exhausted``.
+
+    :param owner: the name that the A record is for: the question's, or the end of its CNAME chain.
+    :param chain: CNAME and DNAME records that led there.
+    :param soa: the zone's negative SOA, for an answer without data.
+    """
+
+    site: str
+    owner: bytes
+    chain: tuple[RRset, ...]
+    soa: RRset

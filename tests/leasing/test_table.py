@@ -1,0 +1,271 @@
+"""The rules of a lease, one at a time; docs/leases.rst says them in words."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.events import AddressFreed, AddressRemoved, LeaseBound, LeaseReclaimed, LeaseReset
+from appliance.leasing import Connections, LeaseTable, Promise, State
+from appliance.model import Periods
+from tests import fakes
+
+
+class Driver:
+    """A table with its connections, asked as SharedState asks it."""
+
+    def __init__(self, count: int, periods: Periods = fakes.PERIODS) -> None:
+        self.connections = Connections()
+        self.table = LeaseTable(fakes.pool(count, periods), self.connections)
+        self.first, *self.rest = fakes.addresses(count)
+
+    def ask(self, site: str, now: float) -> Promise | None:
+        promise = self.table.renew(site, now)
+        if promise is not None:
+            return promise
+        plan = self.table.plan(site, now)
+        return None if plan is None else self.table.commit(plan)
+
+    def connect(self, site: str, now: float) -> object:
+        lease = self.table.lease_of(site)
+        assert lease is not None
+        self.connections.opened(lease.address, site)
+        return self.table.used(lease.address, site, now)
+
+    def disconnect(self, site: str, now: float) -> None:
+        lease = self.table.lease_of(site)
+        assert lease is not None
+        self.connections.closed(lease.address, site)
+        self.table.unused(lease.address, site, now)
+
+
+class GrantTests(SynchronousTestCase):
+    def test_a_query_leases_a_free_address(self) -> None:
+        """1.1: the promise is for a period, and the lease lasts longer than it by the grace."""
+        driver = Driver(2)
+        self.assertEqual(driver.ask("a", 100.0), Promise(driver.first, 10, 110.0))
+        lease = driver.table.lease_of("a")
+        assert lease is not None
+        self.assertEqual((lease.promised_until, lease.ends_at, lease.state), (110.0, 111.0, State.OFFERED))
+
+    def test_it_leaves_the_free_list_at_once(self) -> None:
+        """1.3: two sites never get the same address, and the third waits."""
+        driver = Driver(2)
+        got = {driver.ask(site, 0.0).address for site in "ab"}  # type: ignore[union-attr]
+        self.assertEqual(got, {driver.first, *driver.rest})
+        self.assertIsNone(driver.ask("c", 0.0))
+        self.assertEqual(driver.table.waiting(0.0), ["c"])
+
+    def test_longest_free_first(self) -> None:
+        """1.11: the address that was given back last is given out last."""
+        driver = Driver(3)
+        driver.ask("a", 0.0)
+        driver.table.reclaim(11.0, limit=9)
+        driver.table.reclaim(31.0, limit=9)
+        self.assertEqual(list(driver.table.free()), [*driver.rest, driver.first])
+
+    def test_the_former_site_gets_its_free_address_back(self) -> None:
+        """1.11: although another one has been free for longer."""
+        driver = Driver(3)
+        driver.ask("a", 0.0)
+        driver.table.reclaim(11.0, limit=9)
+        driver.table.reclaim(31.0, limit=9)
+        promise = driver.ask("a", 40.0)
+        assert promise is not None
+        self.assertEqual(promise.address, driver.first)
+
+    def test_who_waits_goes_first(self) -> None:
+        """A site that was refused less than 30 s ago gets what becomes free before one that comes later."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        self.assertIsNone(driver.ask("b", 5.0))
+        driver.table.reclaim(11.0, limit=9)
+        self.assertIsNone(driver.ask("b", 20.0))
+        driver.table.reclaim(31.0, limit=9)
+        self.assertIsNone(driver.ask("c", 32.0))
+        self.assertIsNotNone(driver.ask("b", 33.0))
+
+    def test_who_does_not_come_back_loses_its_place(self) -> None:
+        """30 s after its last refusal a site waits no more."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        self.assertIsNone(driver.ask("b", 1.0))
+        driver.table.reclaim(11.0, limit=9)
+        driver.table.reclaim(31.0, limit=9)
+        self.assertIsNone(driver.ask("c", 30.9))
+        self.assertIsNotNone(driver.ask("c", 31.0))
+
+    def test_a_declined_address_is_left_alone(self) -> None:
+        """For ten minutes; then it is as free as any."""
+        driver = Driver(1)
+        plan = driver.table.plan("a", 0.0)
+        assert plan is not None
+        self.assertEqual(driver.table.decline(plan), 600.0)
+        self.assertIsNone(driver.ask("a", 1.0))
+        self.assertEqual(driver.table.counts(1.0).declined, 1)
+        self.assertEqual(driver.table.reclaim(599.0, limit=9), [])
+        [freed] = driver.table.reclaim(600.0, limit=9)
+        self.assertIsInstance(freed, AddressFreed)
+
+
+class RenewTests(SynchronousTestCase):
+    def test_a_query_renews(self) -> None:
+        """1.2: the same address, and the promise reaches a period further."""
+        driver = Driver(2)
+        driver.ask("a", 0.0)
+        self.assertEqual(driver.ask("a", 4.0), Promise(driver.first, 10, 14.0))
+
+    def test_the_longest_promise_counts(self) -> None:
+        """A shorter promise does not shorten an earlier one."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.table.configure(fakes.pool(1, attrs.evolve(fakes.PERIODS, base=5)), 1.0)
+        self.assertEqual(driver.ask("a", 1.0), Promise(driver.first, 5, 6.0))
+        lease = driver.table.lease_of("a")
+        assert lease is not None
+        self.assertEqual(lease.promised_until, 10.0)
+
+    def test_queries_alone_renew_a_few_times_only(self) -> None:
+        """After unused_renewals the TTL counts down to what was promised."""
+        driver = Driver(1)
+        ttls = [driver.ask("a", float(now)).ttl for now in range(0, 50, 5)]  # type: ignore[union-attr]
+        self.assertEqual(ttls, [10] * 8 + [5] + [10])
+        self.assertEqual(driver.table.lease_of("a").granted_at, 45.0)  # type: ignore[union-attr]
+
+    def test_below_a_second_those_who_wait_go_first(self) -> None:
+        """An unused lease that is at its end is not taken up again while somebody waits."""
+        driver = Driver(1)
+        for now in range(0, 40, 5):
+            driver.ask("a", float(now))
+        self.assertIsNone(driver.ask("b", 40.0))
+        self.assertIsNone(driver.ask("a", 44.5))
+        self.assertEqual(driver.table.waiting(44.5), ["b", "a"])
+
+    def test_a_connection_makes_renewals_count_anew(self) -> None:
+        """What is used goes on being renewed."""
+        driver = Driver(1)
+        for now in range(0, 40, 5):
+            driver.ask("a", float(now))
+        self.assertIsInstance(driver.connect("a", 40.0), LeaseBound)
+        driver.disconnect("a", 41.0)
+        self.assertEqual(driver.ask("a", 41.0).ttl, 10)  # type: ignore[union-attr]
+
+    def test_an_offer_is_short_until_it_is_used(self) -> None:
+        """TTL = min(period, offer) before the first connection, the whole period after it."""
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, base=30, offer=10))
+        self.assertEqual(driver.ask("a", 0.0).ttl, 10)  # type: ignore[union-attr]
+        driver.connect("a", 1.0)
+        self.assertEqual(driver.ask("a", 2.0).ttl, 30)  # type: ignore[union-attr]
+
+    def test_the_period_is_clamped(self) -> None:
+        """minimum <= period <= maximum."""
+        low = Driver(1, attrs.evolve(fakes.PERIODS, base=1, offer=99))
+        high = Driver(1, attrs.evolve(fakes.PERIODS, base=99, offer=99))
+        self.assertEqual((low.ask("a", 0).ttl, high.ask("a", 0).ttl), (5, 60))  # type: ignore[union-attr]
+
+
+class EndTests(SynchronousTestCase):
+    def test_unused_leases_go_back(self) -> None:
+        """1.6: at its end a lease without a connection is reclaimed, cools, and is free."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        self.assertEqual(driver.table.reclaim(10.9, limit=9), [])
+        [reclaimed] = driver.table.reclaim(11.0, limit=9)
+        self.assertEqual(
+            reclaimed, LeaseReclaimed(at=11.0, pool="public", address=driver.first, site="a", cooling_until=31.0)
+        )
+        self.assertIsNone(driver.ask("b", 30.9))
+        [freed] = driver.table.reclaim(31.0, limit=9)
+        self.assertEqual(freed, AddressFreed(at=31.0, pool="public", address=driver.first, former="a"))
+        self.assertIsNotNone(driver.ask("b", 31.0))
+
+    def test_used_leases_are_reset(self) -> None:
+        """1.6: for as long as a connection lives."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.connect("a", 1.0)
+        [reset] = driver.table.reclaim(11.0, limit=9)
+        assert isinstance(reset, LeaseReset)
+        self.assertEqual((reset.promised_until, reset.ends_at), (21.0, 22.0))
+        driver.disconnect("a", 15.0)
+        [reclaimed] = driver.table.reclaim(22.0, limit=9)
+        self.assertIsInstance(reclaimed, LeaseReclaimed)
+
+    def test_the_former_site_has_a_cooling_address_back_at_once(self) -> None:
+        """1.11: nobody else can have it, and its data path still stands; even while others wait."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.table.reclaim(11.0, limit=9)
+        self.assertIsNone(driver.ask("b", 12.0))
+        self.assertEqual(driver.ask("a", 13.0), Promise(driver.first, 10, 23.0))
+        self.assertEqual(driver.table.reclaim(22.0, limit=9), [])
+
+    def test_but_not_for_ever_without_a_connection(self) -> None:
+        """A name that only machines ask for does not keep its address from those who wait."""
+        driver = Driver(1)
+        now = 0.0
+        for _ in range(4):
+            self.assertIsNotNone(driver.ask("a", now))
+            driver.table.reclaim(now + 11, limit=9)
+            now += 12
+        self.assertIsNone(driver.ask("b", now))
+        self.assertIsNone(driver.ask("a", now))
+
+    def test_cooling_is_never_shorter_than_the_longest_promise(self) -> None:
+        """However short ``cooling`` is set."""
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0))
+        driver.ask("a", 0.0)
+        [reclaimed] = driver.table.reclaim(11.0, limit=9)
+        self.assertEqual(reclaimed.cooling_until, 21.0)  # type: ignore[attr-defined]
+
+    def test_connections_of_one_site_do_not_hold_its_successor(self) -> None:
+        """A flow that outlives its lease stays with its site and keeps nothing from the new holder."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.table.reclaim(11.0, limit=9)
+        driver.connections.opened(driver.first, "a")
+        self.assertIsNone(driver.table.used(driver.first, "a", 12.0))
+        driver.table.reclaim(31.0, limit=9)
+        driver.ask("b", 31.0)
+        [reclaimed] = driver.table.reclaim(42.0, limit=9)
+        self.assertIsInstance(reclaimed, LeaseReclaimed)
+
+    def test_cycles_are_bounded(self) -> None:
+        """A reap cycle looks at no more deadlines than it was told."""
+        driver = Driver(5)
+        for site in "abcde":
+            driver.ask(site, 0.0)
+        self.assertEqual(len(driver.table.reclaim(11.0, limit=2)), 2)
+        self.assertEqual(driver.table.next_deadline(), 11.0)
+        self.assertEqual(len(driver.table.reclaim(11.0, limit=9)), 3)
+
+
+class ConfigureTests(SynchronousTestCase):
+    def test_a_free_address_leaves_at_once(self) -> None:
+        """And new ones come."""
+        driver = Driver(2)
+        events = driver.table.configure(attrs.evolve(fakes.pool(3), addresses=fakes.addresses(3)[1:]), 0.0)
+        self.assertEqual([event.address for event in events], [driver.first, fakes.addresses(3)[2]])  # type: ignore[attr-defined]
+        self.assertEqual(list(driver.table.free()), list(fakes.addresses(3)[1:]))
+
+    def test_a_leased_address_runs_out_first(self) -> None:
+        """It is not renewed, although it has a connection; it cools and is gone."""
+        driver = Driver(2)
+        driver.ask("a", 0.0)
+        driver.connect("a", 0.0)
+        driver.table.configure(attrs.evolve(fakes.pool(2), addresses=tuple(driver.rest)), 1.0)
+        self.assertEqual(driver.ask("a", 2.0).address, driver.rest[0])  # type: ignore[union-attr]
+        driver.table.reclaim(11.0, limit=9)
+        events = driver.table.reclaim(31.0, limit=9)
+        self.assertIn(AddressRemoved(at=31.0, pool="public", address=driver.first, former="a"), events)
+        self.assertNotIn(driver.first, driver.table)
+
+    def test_a_site_that_is_gone_runs_out(self) -> None:
+        """Its lease is not renewed and not reset."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.connect("a", 0.0)
+        driver.table.forget(["a"])
+        self.assertIsNone(driver.table.lease_of("a"))
+        [reclaimed] = driver.table.reclaim(11.0, limit=9)
+        self.assertIsInstance(reclaimed, LeaseReclaimed)
