@@ -1,0 +1,154 @@
+"""
+What all listeners, connections and sessions of the room share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing
+from collections import Counter
+from ipaddress import IPv4Address
+
+from twisted.internet import defer
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
+from twisted.logger import Logger
+
+from appliance.nat.timers import Timers
+from appliance.nat.traffic import Counters, Traffic
+
+if typing.TYPE_CHECKING:
+    from appliance.nat.connection import Connection
+    from appliance.nat.datagrams import Session
+
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that say this host, not the peer, has run out of something."""
+
+_BUFFER_BYTES = 256 * 1024
+"""One read.  It is also the most that waits in one direction of a connection, and more than any datagram."""
+
+
+class Reactor(typing.Protocol):
+    """The part of a reactor that the room uses: IReactorFDSet and IReactorTime."""
+
+    def addReader(self, reader: IReadDescriptor) -> None: ...
+    def removeReader(self, reader: IReadDescriptor) -> None: ...
+    def addWriter(self, writer: IWriteDescriptor) -> None: ...
+    def removeWriter(self, writer: IWriteDescriptor) -> None: ...
+    def seconds(self) -> float: ...
+    def callLater(
+        self, delay: float, call: typing.Callable[..., object], /, *args: object, **kw: object
+    ) -> IDelayedCall: ...
+
+
+class Complaint:
+    """
+    A log line that a stranger can trigger: written at most once a minute.
+
+    :param event: the event's name in the log.
+    :param text: a constant; it is followed by the fields that the first caller of the minute gave.
+    """
+
+    log = Logger(namespace="appliance.nat")
+    _INTERVAL = 60.0
+
+    def __init__(self, seconds: typing.Callable[[], float], event: str, text: str) -> None:
+        self._seconds = seconds
+        self._event = event
+        self._format = text + " ({what}; {kept_back} more since the last such line)"
+        self._quiet_until = float("-inf")
+        self._kept_back = 0
+
+    def __call__(self, what: object) -> None:
+        now = self._seconds()
+        if now < self._quiet_until:
+            self._kept_back += 1
+            return
+        self.log.warn(self._format, event=self._event, what=what, kept_back=self._kept_back)
+        self._quiet_until = now + self._INTERVAL
+        self._kept_back = 0
+
+
+class Reserve:
+    """
+    One descriptor kept back for the day when there are no more.
+
+    A connection that waits in a listener's queue cannot be refused without accepting it, and that takes a descriptor.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+
+    def fill(self) -> None:
+        if self._descriptor < 0:
+            try:
+                self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:  # still none: the next fill tries again
+                self._descriptor = -1
+
+    def give_up(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Fabric:
+    """
+    The room's shared parts: clock, timers, receive buffer, reserve, and the list of what is alive.
+
+    ``buffer`` belongs to whoever is inside one ``doRead``; nothing may keep a view of it after that.
+    """
+
+    log = Logger(namespace="appliance.nat")
+
+    def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
+        self.reactor = reactor
+        self.seconds = reactor.seconds
+        self.timers = Timers(reactor)
+        self.buffer = bytearray(_BUFFER_BYTES)
+        self.view = memoryview(self.buffer)
+        self.reserve = Reserve()
+        self.counters = Counters()
+        self.connections: set[Connection] = set()
+        self.sessions: set[Session] = set()
+        self.sessions_of: Counter[str] = Counter()
+        self.out_of_descriptors = Complaint(
+            reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
+        )
+        self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
+        self._traffic = traffic
+        self._waiting: list[defer.Deferred[None]] = []
+
+    def opened(self, address: IPv4Address, site: str) -> None:
+        """Tell the tables.  What they raise is theirs, and must not disturb the traffic."""
+        try:
+            self._traffic.connection_opened(address, site)
+        except Exception:
+            self.log.failure("Counting a new connection failed", event="nat-traffic-failed")
+
+    def closed(self, address: IPv4Address, site: str) -> None:
+        try:
+            self._traffic.connection_closed(address, site)
+        except Exception:
+            self.log.failure("Counting the end of a connection failed", event="nat-traffic-failed")
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections and self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    async def emptied(self, patience: float) -> None:
+        """Wait until no TCP connection is left, but no longer than ``patience`` seconds."""
+        if self.connections and patience > 0:
+            deferred: defer.Deferred[None] = defer.Deferred(self._stop_waiting)
+            self._waiting.append(deferred)
+            deferred.addTimeout(patience, self.reactor)  # type: ignore[arg-type]
+            with contextlib.suppress(defer.TimeoutError):
+                await deferred
+
+    def _stop_waiting(self, deferred: defer.Deferred[None]) -> None:
+        if deferred in self._waiting:
+            self._waiting.remove(deferred)

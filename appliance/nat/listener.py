@@ -1,0 +1,144 @@
+"""
+Where TCP connections come in.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from ipaddress import IPv4Address
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from appliance.model import Service, Site, Transport
+from appliance.nat.connection import Connection
+from appliance.nat.fabric import EXHAUSTED, Fabric
+from appliance.nat.opening import SocketAddress, open_socket, target_of
+from appliance.nat.side import close_with_reset
+
+_BATCH = 16
+"""Most connections taken in one wake-up: about 2 ms of work, in which DNS waits."""
+_MOST_WAITING = 65536
+"""An upper bound of any listen queue."""
+_PAUSE = 0.25
+"""How long a listener rests when descriptors ran out; meanwhile connections wait in the kernel's queue."""
+
+
+@implementer(IReadDescriptor)
+class TcpListener:
+    """
+    A listening endpoint of a site.
+
+    :raises DataPathError: where it cannot listen.
+    """
+
+    log = Logger(namespace="appliance.nat")
+
+    def __init__(self, fabric: Fabric, address: IPv4Address, port: int, site: Site, service: Service) -> None:
+        self._fabric = fabric
+        self._address = address
+        self._port = port
+        self._site = site
+        self._target = target_of(site.server, service, port)
+        self._sock = open_socket(Transport.TCP, address, port)
+        self._open = True
+        self._resume_at: float | None = None
+        fabric.reactor.addReader(self)
+
+    def assign(self, site: Site, service: Service) -> None:
+        """
+        New connections are ``site``'s from now on.
+
+        Those of another site that wait in the queue are reset, as closing the listener would have done: they must not
+        reach a server that their client did not ask for.
+        """
+        if site.name != self._site.name:
+            for _ in range(_MOST_WAITING):
+                if not self._refuse_one():
+                    break
+        self._site = site
+        self._target = target_of(site.server, service, self._port)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            if self._resume_at is None:
+                self._fabric.reactor.removeReader(self)
+            self._sock.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        return "nat"
+
+    def doRead(self) -> None:
+        if not self._open or self._resume_at is not None:
+            return
+        for _ in range(_BATCH):
+            try:
+                client, peer = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as problem:
+                if problem.errno in EXHAUSTED:
+                    self._run_dry(problem)
+                    return
+                continue  # this one is gone already, or a packet filter refused it
+            self._carry(client, peer)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor has removed us over an event we do not expect of a listening socket; so listen on."""
+        if self._open and self._resume_at is None:
+            self._pause()
+
+    def deadline(self) -> float | None:
+        return self._resume_at if self._open else None
+
+    def expired(self) -> None:
+        """The rest is over."""
+        self._resume_at = None
+        self._fabric.reserve.fill()
+        self._fabric.reactor.addReader(self)
+
+    def _carry(self, client: socket.socket, peer: SocketAddress) -> None:
+        try:
+            client.setblocking(False)
+            connection = Connection(self._fabric, self._site, self._address, self._port, client, peer, self._target)
+        except Exception:
+            self.log.failure("A connection could not begin", event="nat-accept-failed")
+            close_with_reset(client)
+            return
+        try:
+            connection.begin()
+        except Exception:
+            self.log.failure("A connection could not begin", event="nat-accept-failed")
+            connection.close(reset=True)
+
+    def _run_dry(self, problem: OSError) -> None:
+        """No descriptor is left: refuse with the reserved one those who wait, and rest rather than spin."""
+        self._fabric.out_of_descriptors(problem.strerror)
+        for _ in range(_BATCH):
+            self._fabric.reserve.give_up()
+            if not self._refuse_one():
+                break
+            self._fabric.counters.accepts_refused += 1
+        self._fabric.reserve.fill()
+        self._fabric.reactor.removeReader(self)
+        self._pause()
+
+    def _pause(self) -> None:
+        self._resume_at = self._fabric.seconds() + _PAUSE
+        self._fabric.timers.add(self._resume_at, self)
+
+    def _refuse_one(self) -> bool:
+        """:return: False when nobody waits any more, or none can be taken."""
+        try:
+            client, _ = self._sock.accept()
+        except OSError as problem:
+            return problem.errno in (errno.ECONNABORTED, errno.EPROTO)
+        close_with_reset(client)
+        return True

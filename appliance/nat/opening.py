@@ -1,0 +1,66 @@
+"""
+Opening the sockets that stand on a leased address, and saying what a person can do when one does not open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from ipaddress import IPv4Address
+
+from appliance.errors import DataPathError
+from appliance.model import Endpoint, Server, Service, Transport
+
+SocketAddress = tuple[str, int]
+
+_BACKLOG = 1024
+_KINDS = {Transport.TCP: socket.SOCK_STREAM, Transport.UDP: socket.SOCK_DGRAM}
+
+
+def target_of(server: Server, service: Service, port: int) -> SocketAddress:
+    """Where what comes in at the public ``port`` goes."""
+    return str(server.address), server.port or service.target(port)
+
+
+def family_of(address: SocketAddress) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket.socket:
+    """
+    A non-blocking socket on exactly this endpoint; a TCP one listens, and what it accepts has TCP_NODELAY already.
+
+    :raises DataPathError: with what to do about it.
+    """
+    sock: socket.socket | None = None
+    try:
+        sock = socket.socket(socket.AF_INET, _KINDS[transport] | socket.SOCK_NONBLOCK)
+        if transport is Transport.TCP:
+            # A new holder can listen while connections of the former site still use the endpoint.  Not for UDP: there
+            # the option would let two programs share the port unnoticed.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((str(address), port))
+        if transport is Transport.TCP:
+            sock.listen(_BACKLOG)
+    except OSError as problem:
+        if sock is not None:
+            sock.close()
+        endpoint = Endpoint(address=address, port=port)
+        raise DataPathError(f"{endpoint}/{transport.value}: {_advice(problem, address)}") from problem
+    return sock
+
+
+def _advice(problem: OSError, address: IPv4Address) -> str:
+    match problem.errno:
+        case errno.EADDRNOTAVAIL:
+            return f"address not on this host (add it to an interface: ip address add {address}/32 dev ...)"
+        case errno.EADDRINUSE:
+            return "port in use by another program (ss -lnp shows which)"
+        case errno.EACCES | errno.EPERM:
+            return "no right to open ports below 1024 (grant CAP_NET_BIND_SERVICE)"
+        case errno.EMFILE | errno.ENFILE:
+            return "no file descriptors left (raise LimitNOFILE)"
+        case number:
+            return os.strerror(number or 0)
