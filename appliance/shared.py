@@ -85,6 +85,11 @@ class SharedState:
         """The lease tables by pool, for reading; a pool that left the configuration stays until its leases are over."""
         return self._tables
 
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """The configured pools."""
+        return self._pools
+
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
         self._subscribers.append(subscriber)

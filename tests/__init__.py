@@ -1,8 +1,8 @@
 """
 The tests, laid out like ``appliance/``.
 
-``tests.fakes`` has what stands in for the network and the clock; ``tests/integration`` uses real sockets.  The hypothesis
-profile is ``ci`` (the same examples every time) unless HYPOTHESIS_PROFILE says ``fuzz``.
+``tests.fakes`` has what stands in for the network and the clock; ``tests/integration`` uses real sockets.  The
+hypothesis profile is ``ci`` (the same examples every time) unless HYPOTHESIS_PROFILE says ``fuzz``.
 """
 
 import os

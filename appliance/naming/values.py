@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import dns.rcode
 import dns.rdata
+import dns.rdatatype
 
 
 @attrs.frozen
@@ -15,7 +16,7 @@ class Question:
     """
 
     qname: bytes
-    qtype: int
+    qtype: dns.rdatatype.RdataType
 
 
 @attrs.frozen
@@ -23,7 +24,7 @@ class RRset:
     """All records of one owner and type (class IN); never split (RFC 2181 s5)."""
 
     owner: bytes
-    rdtype: int
+    rdtype: dns.rdatatype.RdataType
     ttl: int
     rdatas: tuple[dns.rdata.Rdata, ...]
 

@@ -108,6 +108,17 @@ class GrantTests(SynchronousTestCase):
         self.assertIsInstance(freed, AddressFreed)
 
 
+    def test_declining_ends_a_lease_that_was_to_be_taken_up_again(self) -> None:
+        """The site has nothing then, and asks as a newcomer."""
+        driver = Driver(1)
+        for now in range(0, 41, 5):
+            driver.ask("a", float(now))
+        plan = driver.table.plan("a", 44.5)
+        assert plan is not None and plan.former is not None
+        driver.table.decline(plan)
+        self.assertIsNone(driver.table.renew("a", 44.6))
+
+
 class RenewTests(SynchronousTestCase):
     def test_a_query_renews(self) -> None:
         """1.2: the same address, and the promise reaches a period further."""
@@ -217,6 +228,16 @@ class EndTests(SynchronousTestCase):
         driver.ask("a", 0.0)
         [reclaimed] = driver.table.reclaim(11.0, limit=9)
         self.assertEqual(reclaimed.cooling_until, 21.0)  # type: ignore[attr-defined]
+
+    def test_it_remembers_promises_of_leases_that_were_taken_up_again(self) -> None:
+        """A resolver may still hold an answer of the lease before."""
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0, base=30, offer=30))
+        driver.ask("a", 0.0)
+        driver.table.reclaim(31.0, limit=9)
+        driver.table.configure(fakes.pool(1, attrs.evolve(fakes.PERIODS, cooling=0)), 32.0)
+        driver.ask("a", 32.0)
+        [reclaimed] = driver.table.reclaim(43.0, limit=9)
+        self.assertEqual(reclaimed.cooling_until, 73.0)  # type: ignore[attr-defined]
 
     def test_connections_of_one_site_do_not_hold_its_successor(self) -> None:
         """A flow that outlives its lease stays with its site and keeps nothing from the new holder."""
