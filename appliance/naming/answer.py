@@ -84,14 +84,19 @@ def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
         if not isinstance(step, tuple):
             return step
         links, target = step
-        chain.extend(links)
+        chain.extend(link for link in links if link not in chain)
         if target is None:
             return Answer(rcode=dns.rcode.YXDOMAIN, answer=tuple(chain))
         next_zone = zones.find(target)
-        if target in seen or next_zone is None or len(seen) > MAX_CHAIN:
+        if _feeds_itself(links[0]) or target in seen or next_zone is None or len(seen) > MAX_CHAIN:
             return Answer(answer=tuple(chain))
         seen.add(target)
         zone, name = next_zone, target
+
+
+def _feeds_itself(rrset: RRset) -> bool:
+    """A DNAME into its own subtree would go on for ever, under a longer name each time."""
+    return rrset.rdtype == _DNAME and is_under(wire(rrset.rdatas[0].target), rrset.owner)  # type: ignore[attr-defined]
 
 
 def leased(needs: NeedsLease, address: IPv4Address, ttl: int) -> Answer:

@@ -107,7 +107,6 @@ class GrantTests(SynchronousTestCase):
         [freed] = driver.table.reclaim(600.0, limit=9)
         self.assertIsInstance(freed, AddressFreed)
 
-
     def test_declining_ends_a_lease_that_was_to_be_taken_up_again(self) -> None:
         """The site has nothing then, and asks as a newcomer."""
         driver = Driver(1)
@@ -116,7 +115,7 @@ class GrantTests(SynchronousTestCase):
         plan = driver.table.plan("a", 44.5)
         assert plan is not None and plan.former is not None
         driver.table.decline(plan)
-        self.assertIsNone(driver.table.renew("a", 44.6))
+        self.assertIsNone(driver.table.lease_of("a"))
 
 
 class RenewTests(SynchronousTestCase):
