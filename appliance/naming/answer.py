@@ -8,6 +8,7 @@ NODATA, NXDOMAIN, referral, a site that needs a lease) or names where the chain 
 
 from __future__ import annotations
 
+import functools
 from ipaddress import IPv4Address
 
 import attrs
@@ -101,8 +102,13 @@ def _feeds_itself(rrset: RRset) -> bool:
 
 def leased(needs: NeedsLease, address: IPv4Address, ttl: int) -> Answer:
     """Complete an answer with the address that the site holds."""
-    rdata = dns.rdata.from_text(dns.rdataclass.IN, _A, str(address))
-    return Answer(answer=(*needs.chain, RRset(needs.owner, _A, ttl, (rdata,))))
+    return Answer(answer=(*needs.chain, RRset(needs.owner, _A, ttl, (_address_rdata(address),))))
+
+
+@functools.lru_cache(maxsize=65536)
+def _address_rdata(address: IPv4Address) -> dns.rdata.Rdata:
+    """Kept, because making one costs as much as the rest of an answer and there are few addresses."""
+    return dns.rdata.from_text(dns.rdataclass.IN, _A, str(address))
 
 
 def exhausted(needs: NeedsLease) -> Answer:
