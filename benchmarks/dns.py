@@ -154,9 +154,8 @@ def main() -> None:
         for _ in range(ROUNDS):
             for peer, (port, command) in servers.items():
                 results[peer].append(measure(command(port), port, folder))
-    print(
-        f"\n{'answers for 1 000 names over UDP':<34} {'a second':>10} {'spread':>15} {'CPU s/M':>8} {'appliance / it':>15}"
-    )
+    head = ("a second", "spread", "CPU s/M", "appliance / it")
+    print("\n{:<34} {:>10} {:>15} {:>8} {:>15}".format("answers for 1 000 names over UDP", *head))
     ours = [rate for rate, _ in results["appliance"]]
     for peer, measured in results.items():
         rates = [rate for rate, _ in measured]

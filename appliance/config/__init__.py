@@ -1,5 +1,5 @@
 """
-The configuration: a YAML file becomes one frozen :class:`Config`, or one ``ConfigError`` that carries every fault of it.
+A YAML file becomes one frozen :class:`Config`, or one ``ConfigError`` that carries every fault of it.
 
 The room promises that nothing but ``ConfigError`` leaves :func:`load` and :func:`loads`, whatever the file holds; that
 each fault names file, line and key path, says what was found and what is allowed, and hides no other one; that what is

@@ -94,7 +94,7 @@ class _Master:
                 try:
                     self._entry(line, entry, file, inside)
                 except dns.exception.SyntaxError as error:
-                    self._fault(file, line, _reason(error))
+                    self._fault(file, line, _reason(error, entry))
         except _Enough:
             if inside:
                 raise
@@ -113,7 +113,7 @@ class _Master:
             self._reader.read()
         except dns.exception.SyntaxError:
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # dnspython promises no kinds: ValueError, UnicodeError, AttributeError and its own all came out of it.
             kind = type(error).__name__
             raise dns.exception.SyntaxError(f"{error}" if str(error) else f"it cannot be read ({kind})") from None
@@ -128,11 +128,11 @@ class _Master:
         included = os.path.join(os.path.dirname(file), tokens[1])
         within = (*inside, file)
         if included in within or len(within) > DEEPEST_INCLUDE or len(self.sources) > MOST_INCLUDED:
-            raise dns.exception.SyntaxError(f"'{shorten(included)}' is included in itself, or too many files are")
+            raise dns.exception.SyntaxError(f"'{_on_one_line(included)}' is included in itself, or too many files are")
         try:
             text = read_text(included)
         except Unreadable as error:
-            raise dns.exception.SyntaxError(f"'{shorten(included)}': {error}") from None
+            raise dns.exception.SyntaxError(f"'{_on_one_line(included)}': {error}") from None
         reader = self._reader
         saved = reader.current_origin, reader.last_name
         if len(tokens) == 3:
@@ -149,7 +149,9 @@ class _Master:
             if self._told_ttl:
                 return
             self._told_ttl = True
-            reason = "the record has no TTL and none goes before it; write one, or $TTL at the top"
+            reason = reason.replace(
+                "Missing default TTL value", "no TTL here nor before; write one, or $TTL at the top"
+            )
         self._faults += 1
         if self._faults > MOST_FAULTS:
             self._note(file, line, f"more than {MOST_FAULTS} faults; the rest of the zone was not read")
@@ -170,19 +172,22 @@ def _check_generate(words: list[str]) -> None:
     """:raises dns.exception.SyntaxError: if a ``$GENERATE`` is no range, or makes too many records."""
     try:
         start, stop, step = dns.grange.from_text(words[1] if len(words) > 1 else "")
-    except Exception:  # noqa: BLE001
+    except Exception:
         # As in _entry: a wrong range raises whatever int() and the grammar meet first.
         raise dns.exception.SyntaxError("allowed: $GENERATE FIRST-LAST[/STEP] NAME [TTL] TYPE DATA") from None
     if (stop - start) // step >= MOST_GENERATED:
         raise dns.exception.SyntaxError(f"more than {MOST_GENERATED} records from one $GENERATE")
 
 
-def _reason(error: dns.exception.SyntaxError) -> str:
-    """dnspython's reason without its place, which counts from the entry's first line."""
+def _reason(error: dns.exception.SyntaxError, entry: str) -> str:
+    """dnspython's reason without its place, which counts from the entry's first line, and with the entry instead."""
     text = str(error)
     if text.startswith(":"):
         text = text.split(": ", 1)[-1] if ": " in text else ""
-    return _on_one_line(text or "it cannot be read")
+    if "non-origin SOA" in text:
+        text = "a SOA record is allowed at the zone's apex only"
+    reason = _on_one_line(text).removesuffix(".") or "it cannot be read"
+    return f"{reason}: {shorten(' '.join(entry.split()))}"
 
 
 def _on_one_line(text: str) -> str:
@@ -195,7 +200,7 @@ def _on_one_line(text: str) -> str:
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
     """
-    The entries of a master file: 1-based line of the first character, and the text up to the line break that ends it.
+    The entries of a master file: 1-based line of the first character, and the text with the line break that ends it.
 
     A line break ends an entry unless a parenthesis is open; it also ends a quoted string, which dnspython then refuses.
     """
@@ -210,9 +215,9 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
             entry = "\n".join(lines)
             lines, depth = [], 0
             if entry.strip():
-                yield began, entry
+                yield began, entry + "\n"
     if lines:
-        yield began, "\n".join(lines)
+        yield began, "\n".join(lines) + "\n"
 
 
 def _depth(line: str, depth: int) -> int:

@@ -1,8 +1,8 @@
 """
 What the public contract names and this version does not do yet, in one place.
 
-Whoever builds one of these deletes its entry here and adds the key to ``schema.py``.  In a place, ``*`` stands for a name
-that the user chose and ``[]`` for a list's entries; the empty place is the top of the file.
+Whoever builds one of these deletes its entry here and adds the key to ``schema.py``.  In a place, ``*`` stands for a
+name that the user chose and ``[]`` for a list's entries; the empty place is the top of the file.
 """
 
 from __future__ import annotations

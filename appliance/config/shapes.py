@@ -12,6 +12,7 @@ across sections want the good half of a bad section.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
@@ -68,10 +69,8 @@ class Shape:
             if key is None:
                 faults.add(child, self._unknown(name, faults))
             elif not self._is_not_yet(name, child, faults):
-                try:
+                with suppress(Unusable):
                     fields[name] = key.reader(child, faults)
-                except Unusable:
-                    pass
         for name, key in self.keys.items():
             if name in given:
                 continue
@@ -147,10 +146,8 @@ def sequence(reader: Reader[T], *, required: bool = False) -> Reader[tuple[Place
             raise faults.wrong(node, "found an empty list; allowed: at least one entry")
         found: list[Placed[T]] = []
         for item in node.items:
-            try:
+            with suppress(Unusable):
                 found.append(Placed(reader(item, faults), item))
-            except Unusable:
-                pass
         return tuple(found)
 
     return read

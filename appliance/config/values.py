@@ -1,8 +1,8 @@
 """
 What a configuration is once it has been read: frozen values, without places in files.
 
-Two configurations are compared part by part for a reload; every part compares by value.  A zone compares by the text that
-it was read from, because comparing ``dns.zone.Zone`` objects is slow and looks at less.
+Two configurations are compared part by part for a reload; every part compares by value.  A zone compares by the text
+that it was read from, because comparing ``dns.zone.Zone`` objects is slow and looks at less.
 """
 
 from __future__ import annotations

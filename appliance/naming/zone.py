@@ -76,12 +76,12 @@ class Zone:
         return name != self.apex and name in self.nodes and _NS in self.nodes[name].rrsets
 
     def lay_over(self, site: SiteNames, name: bytes) -> None:
-        """The site answers A and AAAA at ``name``; what else the zone has there stays."""
+        """The site answers A and AAAA at ``name``; what else the zone has there stays, but for a CNAME."""
         self._add_path(name)
         node = self.nodes[name]
         node.site = site.site
-        node.rrsets.pop(_A, None)
-        node.rrsets.pop(_AAAA, None)
+        for rdtype in (_A, _AAAA, dns.rdatatype.CNAME):
+            node.rrsets.pop(rdtype, None)
         if site.ipv6:
             rdatas = tuple(dns.rdata.from_text(dns.rdataclass.IN, _AAAA, str(address)) for address in site.ipv6)
             node.rrsets[_AAAA] = RRset(name, _AAAA, site.ipv6_ttl, rdatas)

@@ -26,18 +26,20 @@ class MisdeliveryTests(TestCase):
         dns_port = free_port(resolver)
         servers = [own_address() for _ in range(SITES)]
         ports = [free_port(server) for server in servers]
+        zone = "@ 60 SOA ns1 h 1 7200 3600 1209600 5\\n@ 60 NS ns1\\nns1 60 A 127.0.0.1\\n"
+        services = f"[{{port: {port}}}, {{port: {port}, protocol: udp}}]"
         lines = [
             "appliance: {state_directory: none, stop_timeout: 0s}",
-            f"dns: {{listen: ['{resolver}:{dns_port}'], zones: {{example.test: {{records: "
-            '"@ 60 SOA ns1 h 1 7200 3600 1209600 5\\n@ 60 NS ns1\\nns1 60 A 127.0.0.1\\n"}}}',
-            f"pools: {{public: {{addresses: [{leased}.241-{leased}.245], "
-            "period: {base: 2s, minimum: 1s, grace: 1s, cooling: 2s}}}",
+            f"dns: {{listen: ['{resolver}:{dns_port}'], zones: {{example.test: {{records: \"{zone}\"}}}}}}",
+            "pools:",
+            "  public:",
+            f"    addresses: [{leased}.241-{leased}.245]",
+            "    period: {base: 2s, minimum: 1s, grace: 1s, cooling: 2s}",
             "servers:",
             *(f"  s{n}: {{address: {servers[n]}, port: {ports[n]}}}" for n in range(SITES)),
             "sites:",
             *(
-                f"  site{n}.example.test: {{pool: public, servers: [s{n}], timeouts: {{udp: 2s}}, "
-                f"services: [{{port: {port}}}, {{port: {port}, protocol: udp}}]}}"
+                f"  site{n}.example.test: {{pool: public, servers: [s{n}], timeouts: {{udp: 2s}}, services: {services}}}"
                 for n in range(SITES)
             ),
         ]
@@ -61,4 +63,3 @@ class MisdeliveryTests(TestCase):
         self.assertGreaterEqual(len(crowd.reached), SITES // 2, crowd.counts)
         self.assertNotIn("Traceback", running.output())
         self.assertGreater(running.output().count("lease-granted"), 20)
-        print(f"\n{dict(crowd.counts)}, {len(crowd.reached)} sites, {running.output().count('lease-granted')} grants")

@@ -43,7 +43,6 @@ class StreamTests(SynchronousTestCase):
     def connect(self) -> tuple[Transport, object]:
         stream = self.streams.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         transport = Transport()
-        transport.protocol = stream
         stream.makeConnection(transport)
         return transport, stream
 
@@ -96,11 +95,11 @@ class StreamTests(SynchronousTestCase):
         stream.dataReceived(framed("a.example.test"))  # type: ignore[attr-defined]
         producer = transport.producer
         assert producer is not None
-        producer.pauseProducing()  # type: ignore[attr-defined]
+        producer.pauseProducing()
         self.assertEqual(transport.producerState, "paused")
         stream.dataReceived(framed("b.example.test"))  # type: ignore[attr-defined]
         self.assertEqual(len(self.names(transport)), 1)
-        producer.resumeProducing()  # type: ignore[attr-defined]
+        producer.resumeProducing()
         self.assertEqual(len(self.names(transport)), 2)
 
     def test_a_lost_connection_leaves_nothing(self) -> None:

@@ -1,0 +1,195 @@
+"""YAML as text: what is no YAML, what YAML 1.1 reads oddly, and what would eat time or memory."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.config import load, loads
+from appliance.config.tree import DEEPEST, Node, parse
+from appliance.errors import ConfigError
+from tests.config import FUZZ, ROOT, ZONE, faults
+
+
+class SyntaxTests(SynchronousTestCase):
+    """A text that is no mapping of sections is one fault with its line."""
+
+    def one(self, text: str, said: str) -> None:
+        self.assertEqual(faults(text), [said])
+
+    def test_empty(self) -> None:
+        self.one("", "a.yaml: the file is empty")
+        self.one("# nothing\n", "a.yaml: the file is empty")
+
+    def test_top_level(self) -> None:
+        self.one("\n- dns\n", "a.yaml:2: must be a mapping of sections such as 'dns:' and 'sites:'")
+
+    def test_tab(self) -> None:
+        self.one("dns:\n\tlisten: []\n", "a.yaml:2: not YAML: a tab; indent with spaces")
+
+    def test_reason_and_context(self) -> None:
+        said = "not YAML: did not find expected ',' or ']' (while parsing a flow sequence, begun in line 2)"
+        self.one("dns:\n  listen: [a\nb: c\n", f"a.yaml:3: {said}")
+
+    def test_control_character(self) -> None:
+        self.one("dns: a\nb: \x00\n", "a.yaml:2: character U+0000 cannot be in a YAML file")
+
+    def test_undefined_alias(self) -> None:
+        self.one("dns: *x\n", "a.yaml:1: not YAML: found undefined alias")
+
+    def test_two_documents(self) -> None:
+        (said,) = faults("a: 1\n---\nb: 1\n")
+        self.assertIn("a.yaml:2: not YAML: but found another document", said)
+
+    def test_deep(self) -> None:
+        """Far deeper than libyaml's composer survives."""
+        for text in ("[" * 300_000, "a: " + "{a: " * 100_000, "- " * 100_000):
+            self.one(text, f"a.yaml:1: nested more than {DEEPEST} levels deep")
+
+    def test_alias_inside_itself(self) -> None:
+        (said,) = faults("a: &x [*x]\n")
+        self.assertIn("an alias inside its own anchor?", said)
+
+    def test_alias_bomb(self) -> None:
+        lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+        (said,) = faults("\n".join(lines))
+        self.assertIn("aliases repeat more than", said)
+
+
+class FileTests(SynchronousTestCase):
+    def said(self, path: str) -> str:
+        return str(self.assertRaises(ConfigError, load, path))
+
+    def test_missing(self) -> None:
+        self.assertEqual(self.said("no.yaml"), "no.yaml: the configuration cannot be read: No such file or directory")
+
+    def test_folder(self) -> None:
+        self.assertEqual(self.said("/"), "/: the configuration cannot be read: Is a directory")
+
+    def test_nul_in_path(self) -> None:
+        self.assertIn("cannot be read", self.said("a\0b"))
+
+    def test_binary(self) -> None:
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(b"dns:\n  \xff\xfe\n")
+        self.assertEqual(self.said(path), f"{path}:2: the configuration is not UTF-8 text: byte 0xff in line 2")
+
+    def test_byte_order_mark_and_crlf(self) -> None:
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(b"\xef\xbb\xbf" + ZONE.replace("\n", "\r\n").encode())
+        self.assertEqual(load(path).warnings, ())
+
+    def test_every_shown_key_loads(self) -> None:
+        """The sample loads without a fault or a warning."""
+        config = load(os.path.join(ROOT, "etc", "appliance.yaml"))
+        self.assertEqual(config.warnings, ())
+        self.assertEqual(list(config.sites), ["www.alpha.example.test"])
+
+
+class KeyTests(SynchronousTestCase):
+    """Keys that are there twice, or are no text."""
+
+    def test_duplicate(self) -> None:
+        said = faults(ZONE + "pools:\n  p: {addresses: [192.0.2.1]}\n  p: {addresses: [192.0.2.2]}\n")
+        self.assertEqual(said, ["a.yaml:10: pools.p: the key is already in line 9; write it once"])
+
+    def test_boolean_name(self) -> None:
+        said = faults(ZONE + "pools:\n  no: {addresses: [192.0.2.1]}\n")
+        message = "a key must be text; found no, which YAML reads as a yes/no value; write it in quotes"
+        self.assertEqual(said, [f"a.yaml:9: pools: {message}"])
+        self.assertEqual(faults(ZONE + "pools:\n  'no': {addresses: [192.0.2.1]}\n"), [])
+
+    def test_number_name(self) -> None:
+        said = faults(ZONE + "servers:\n  1: {address: 10.0.0.1}\n")
+        self.assertEqual(said, ["a.yaml:9: servers: a key must be text; found 1; write it in quotes"])
+
+    def test_odd_keys(self) -> None:
+        self.assertIn("a.yaml:8: a key must be text; found a list or mapping as a key", faults(ZONE + "[1]: 2\n"))
+        self.assertIn("a.yaml:8: merge keys ('<<') are not supported; write the keys out", faults(ZONE + "<<: {}\n"))
+
+    def test_tags(self) -> None:
+        said = faults(ZONE + "pools: !!python/object:os.system {}\n")
+        self.assertEqual(
+            said, ["a.yaml:8: pools: YAML tag 'tag:yaml.org,2002:python/object:os.system' is not supported"]
+        )
+        self.assertIn(
+            "a.yaml:8: appliance.name: YAML tag '!x' is not supported", faults(ZONE + "appliance: {name: !x y}\n")
+        )
+
+    def test_alias(self) -> None:
+        """An alias is the anchored value again, under its own path."""
+        tree = parse("a: &x {b: [1]}\nc: *x\n", lambda node, message: self.fail(message))
+        below = tree.entries["c"].entries["b"].items[0]
+        self.assertEqual(below, Node("c.b[0]", 1, "integer", "1"))
+
+
+class FuzzTests(SynchronousTestCase):
+    """Whatever is in the file, only ``ConfigError`` comes out."""
+
+    def survives(self, text: str) -> None:
+        try:
+            loads(text, file="f", folder="/nowhere")
+        except ConfigError as error:
+            self.assertTrue(error.faults)
+
+    @FUZZ
+    @given(st.text())
+    def test_text(self, text: str) -> None:
+        self.survives(text)
+
+    @FUZZ
+    @given(st.text(st.characters(codec=None)))
+    def test_surrogates(self, text: str) -> None:
+        self.survives(text)
+
+    @FUZZ
+    @given(st.binary())
+    def test_bytes(self, content: bytes) -> None:
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(content)
+        self.assertRaises(ConfigError, load, path)
+
+    @FUZZ
+    @given(st.data())
+    def test_damaged_sample(self, data: st.DataObject) -> None:
+        """A good file with a piece cut out and something put in its place."""
+        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
+            text = "".join(line for line in file if line.strip() and not line.lstrip().startswith("#"))
+        start = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 20))
+        pieces = st.sampled_from(
+            ["", ":", "\n", "[", "{}", "*", "&a ", "- ", "08", "no", "~", ".nan", "1e999", "|\n", "\t"]
+        )
+        piece = data.draw(st.one_of(pieces, st.text(max_size=5)))
+        self.survives(text[:start] + piece + text[start + length :])
+
+    @FUZZ
+    @given(st.data())
+    def test_any_value_anywhere(self, data: st.DataObject) -> None:
+        """Any YAML value at any working key."""
+        value = data.draw(
+            st.sampled_from(
+                ["", "{}", "[]", "[[]]", "[{}]", "{a: b}", "no", "-1", "0", "9" * 5000, ".inf", ".nan", "1e400", "22:22",
+                 "2001-01-01", "'\\0'", '"\\0"', '"\\ud83d"', "'%s'" % ("a" * 300), "../x", "0-0", "1-99999", "'*'", "[~]",
+                 "192.0.2.1/99", "0.0.0.0/0", "::1", "[::1]:1", "255.255.255.255"]
+            )
+        )  # fmt: skip
+        key = data.draw(
+            st.sampled_from(
+                ["appliance", "appliance.name", "appliance.state_directory", "appliance.stop_timeout",
+                 "appliance.max_files", "dns", "dns.listen", "dns.zones", "dns.zones.a", "dns.zones.a.file",
+                 "dns.zones.a.records", "dns.tcp", "dns.tcp.idle_timeout", "pools", "pools.p", "pools.p.addresses",
+                 "pools.p.period", "pools.p.period.base", "servers", "servers.s", "servers.s.address", "sites",
+                 "sites.s", "sites.s.pool", "sites.s.services", "sites.s.servers", "sites.s.aliases", "control",
+                 "control.manhole", "control.manhole.socket", "control.manhole.ssh", "control.log.level"]
+            )
+        )  # fmt: skip
+        lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(key.split("."))]
+        self.survives("\n".join(lines) + " " + value + "\n")
+        self.survives("\n".join(lines) + " [" + value + "]\n")
