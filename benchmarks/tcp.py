@@ -79,15 +79,16 @@ def serve_ours(address: str, port: int) -> None:
         server=Server(name="origin", address=IPv4Address(ORIGIN)),
     )
     Nat(reactor, Silent()).open(IPv4Address(address), site)  # type: ignore[arg-type]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 def serve_portforward(address: str, port: int) -> None:
     from twisted.internet import reactor
     from twisted.protocols.portforward import ProxyFactory
 
-    reactor.listenTCP(port, ProxyFactory(ORIGIN, port), backlog=2048, interface=address)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    factory = ProxyFactory(ORIGIN, port)
+    reactor.listenTCP(port, factory, backlog=2048, interface=address)  # type: ignore[arg-type]
+    reactor.run()
 
 
 @contextmanager

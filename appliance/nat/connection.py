@@ -195,8 +195,8 @@ class Connection:
         else:
             self._client.close(reset=reset)
             self._server.close(reset=reset)
-        self.fabric.forget(self)
         self.fabric.closed(self.address, self.site.name)
+        self.fabric.forget(self)
 
     def deadline(self) -> float | None:
         return None if self.state is State.CLOSED else self.active_at + self._patience

@@ -38,7 +38,11 @@ class Reactor(typing.Protocol):
     def removeWriter(self, writer: IWriteDescriptor) -> None: ...
     def seconds(self) -> float: ...
     def callLater(
-        self, delay: float, call: typing.Callable[..., object], /, *args: object, **kw: object
+        self,
+        delay: float,
+        callable: typing.Callable[..., object],  # noqa: A002 - the interface's name for it
+        *args: object,
+        **kw: object,
     ) -> IDelayedCall: ...
 
 

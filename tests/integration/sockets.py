@@ -65,13 +65,13 @@ async def in_thread(work: Callable[..., Result], *arguments: object) -> Result:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the reactor turn until ``condition`` holds; a test's own timeout ends it where it never does."""
     while not condition():
-        await deferLater(global_reactor, 0)  # type: ignore[arg-type]
+        await deferLater(global_reactor, 0)
 
 
 async def turns(count: int = 20) -> None:
     """Let the reactor turn, for what must not happen."""
     for _ in range(count):
-        await deferLater(global_reactor, 0)  # type: ignore[arg-type]
+        await deferLater(global_reactor, 0)
 
 
 def free_port(address: IPv4Address, kind: int = socket.SOCK_STREAM) -> int:
@@ -140,20 +140,23 @@ class NatCase(TestCase):
         *,
         name: str = "a.example",
         ports: tuple[int, ...] = (),
+        transport: Transport = Transport.TCP,
         address: IPv4Address = LEASED,
         **more: Any,
     ) -> Site:
-        """:param origin: the server's socket, or a port where nothing is.  :param ports: public ones; default: a free one."""
-        transport = Transport.TCP
+        """
+        :param origin: the server's socket, which says the transport, or its port where there is no socket.
+        :param ports: public ones; a free one by default.
+        """
         if isinstance(origin, socket.socket):
             transport = Transport.TCP if origin.type == socket.SOCK_STREAM else Transport.UDP
-            origin = origin.getsockname()[1]
+        server_port: int = origin.getsockname()[1] if isinstance(origin, socket.socket) else origin
         kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
         services = [
             Service(transport=transport, first_port=port, last_port=port, to=9)
             for port in ports or (free_port(address, kind),)
         ]
-        server = Server(name="server", address=ORIGIN, port=origin)
+        server = Server(name="server", address=ORIGIN, port=server_port)
         return Site(name=name, pool="public", services=tuple(services), server=server, **more)
 
     def connect(self, site: Site, address: IPv4Address = LEASED, service: int = 0) -> socket.socket:
@@ -173,8 +176,25 @@ class NatCase(TestCase):
         client = self.connect(site)
         return client, await self.accept(origin)
 
-    def exhaust_descriptors(self) -> list[int]:
+    async def flood(self, sender: socket.socket) -> bytes:
+        """:return: what ``sender`` could send until everything on the way, whose reader does not read, was full."""
+        sender.setblocking(False)
+        block = os.urandom(65536)
+        sent = []
+        refusals = 0
+        while refusals < 100:
+            try:
+                sent.append(block[: sender.send(block)])
+                refusals = 0
+            except BlockingIOError:
+                refusals += 1
+                await turns(1)
+        sender.settimeout(_PATIENCE)
+        return b"".join(sent)
+
+    async def exhaust_descriptors(self) -> list[int]:
         """From now on none can be opened in this process, but for those that are closed of the list."""
+        await turns(1)  # the reactor opens some of its own when it starts
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         used = [int(name) for name in os.listdir("/proc/self/fd")]
         held: list[int] = []
