@@ -281,6 +281,8 @@ class Model(RuleBasedStateMachine):
             if event.address not in self.retired:
                 assert (event.address, event.site) not in self.alive.values(), "ended with a live connection (1.6)"
             self.reclaimed_at[event.address] = (event.site, event.at)
+        if isinstance(event, AddressDeclined) and event.address in self.promised:
+            self.reclaimed_at[event.address] = (self.promised[event.address][0], event.at)
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
     def query(self, names: list[str]) -> None:

@@ -25,7 +25,10 @@ from appliance.leasing.waiting import WaitingLine
 from appliance.model import Address, Pool
 
 DECLINED_FOR = 600.0
-"""How long an address whose data path failed is left alone (Kea: 24 h, but there a person must look first)."""
+"""
+How long an address whose data path failed is left alone, and never shorter than it would have cooled.  (Kea: 24 h, but
+there a person must look first.)
+"""
 
 
 class LeaseTable:
@@ -163,7 +166,8 @@ class LeaseTable:
 
         :return: until when.
         """
-        until = plan.at + DECLINED_FOR
+        longest = plan.former.longest if plan.former is not None else 0
+        until = plan.at + max(DECLINED_FOR, self.pool.periods.cooling, longest)
         if plan.former is not None:
             self._leave(plan.former)
         self._deadlines.add(until, self._addresses.decline(plan.address, until, plan.former))

@@ -16,7 +16,9 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-POPULAR_SECONDS = 7.0
+WAVE_SECONDS = 8.0
+ASKING_SECONDS = 4.0
+"""The crowd comes in waves, each for other sites, so that leases are renewed, and end, and move on."""
 
 
 class Crowd:
@@ -65,10 +67,11 @@ class Crowd:
 
     async def _client(self, end: float) -> None:
         while time.monotonic() < end:
-            # What is popular changes every few seconds, so that leases are renewed, and end, and move on.
-            popular = int(time.monotonic() / POPULAR_SECONDS) * 3 + self.rng.randrange(4)
-            choice = popular if self.rng.random() < 0.998 else self.rng.randrange(len(self.sites))
-            site = self.sites[choice % len(self.sites)]
+            wave, into = divmod(time.monotonic(), WAVE_SECONDS)
+            if into > ASKING_SECONDS:
+                await asyncio.sleep(WAVE_SECONDS - into)
+                continue
+            site = self.sites[(int(wave) * 3 + self.rng.randrange(7)) % len(self.sites)]
             try:
                 answer = await asyncio.wait_for(self._resolve(site), 3)
                 if answer is None:
@@ -98,7 +101,7 @@ class Crowd:
     async def _stream(self, site: str, address: str) -> None:
         reader, writer = await asyncio.open_connection(address, self.port)
         try:
-            for _ in range(self.rng.choice([1, 1, 1, 5, 20])):
+            for _ in range(self.rng.choice([1, 1, 1, 2, 5])):
                 writer.write(b"who are you?\n")
                 await writer.drain()
                 self._judge(site, (await reader.readline()).strip(), address)

@@ -205,7 +205,7 @@ class NatCase(TestCase):
                 os.close(held.pop())
 
         self.addCleanup(restore)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(used) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(used) + 8, hard))
         while True:
             try:
                 held.append(os.dup(0))

@@ -107,6 +107,15 @@ class GrantTests(SynchronousTestCase):
         [freed] = driver.table.reclaim(600.0, limit=9)
         self.assertIsInstance(freed, AddressFreed)
 
+    def test_declining_is_not_shorter_than_cooling(self) -> None:
+        """Somebody may still hold an answer with that address."""
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=1000))
+        driver.ask("a", 0.0)
+        driver.table.reclaim(11.0, limit=9)
+        plan = driver.table.plan("a", 12.0)
+        assert plan is not None
+        self.assertEqual(driver.table.decline(plan), 1012.0)
+
     def test_declining_ends_a_lease_that_was_to_be_taken_up_again(self) -> None:
         """The site has nothing then, and asks as a newcomer."""
         driver = Driver(1)
