@@ -145,7 +145,9 @@ class _Process(Service):
         pidfile = outer.get("pidfile")
         if pidfile and Path(pidfile).exists():
             Path(pidfile).unlink()
-        sys.exit(f"appliance: {error}")
+        # Not sys.stderr, which twistd has turned into log lines.
+        print(f"appliance: {error}", file=sys.__stderr__, flush=True)  # noqa: T201
+        sys.exit(1)
 
     def stopService(self) -> Deferred[None]:
         """Idempotent; done when nothing of ours is open."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.checkers import IAuthorizedKeysDB, SSHPublicKeyChecker, readAuthorizedKeyFile
 from twisted.conch.insults.insults import ServerProtocol
 from twisted.conch.manhole import Manhole
-from twisted.conch.manhole_ssh import ConchFactory, TerminalRealm
+from twisted.conch.manhole_ssh import ConchFactory, TerminalRealm, TerminalSession
 from twisted.conch.ssh.keys import Key
 from twisted.cred.portal import Portal
 from zope.interface import implementer
@@ -29,6 +29,13 @@ class _AuthorizedKeys:
             return list(readAuthorizedKeyFile(file))
 
 
+class _Session(TerminalSession):
+    """A client that is a pipe says that its input is over; the prompt goes on until it is left."""
+
+    def eofReceived(self) -> None:
+        """Nothing to do: what was typed before counts, Ctrl-D included."""
+
+
 def manhole_factory(namespace: dict[str, object], authorized_keys: str, host_key: Path | None) -> Any:
     """
     :param authorized_keys: path of a file as OpenSSH knows it.
@@ -36,6 +43,7 @@ def manhole_factory(namespace: dict[str, object], authorized_keys: str, host_key
     :raises OSError: when the host key can be neither read nor written.
     """
     realm: Any = TerminalRealm()
+    realm.sessionFactory = _Session
     realm.chainedProtocolFactory = lambda: ServerProtocol(Manhole, namespace=namespace)
     factory: Any = ConchFactory(Portal(realm, [SSHPublicKeyChecker(_AuthorizedKeys(authorized_keys))]))
     key = _host_key(host_key)

@@ -158,6 +158,8 @@ class Connection:
         """
         client, server = self._client, self._server
         assert client is not None and server is not None
+        if self.state is State.CLOSED:
+            return
         if self._is_lost(client) or self._is_lost(server):
             self.close(reset=True)
             return
@@ -166,8 +168,8 @@ class Connection:
             self.close(reset=False)
 
     def _is_lost(self, side: Side) -> bool:
-        """Nothing can be got through from or to ``side`` any more."""
-        return side.broken and (side.other.broken or (side.ended and not side.other.leftover))
+        """Nothing can be got through from or to ``side`` any more; what it sent before it ended has been passed on."""
+        return side.broken and (side.ended or side.other.broken)
 
     def _settle_one_way(self, source: Side, target: Side) -> bool:
         """:return: False when ``target`` failed over it, and all is settled already."""
@@ -175,7 +177,7 @@ class Connection:
             source.pause_reading()
         else:
             source.start_reading()
-        if source.ended and not (source.broken or target.leftover or target.broken or target.shut):
+        if source.ended and not (target.broken or target.shut):
             try:
                 target.pass_end_on()
             except OSError:

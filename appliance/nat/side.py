@@ -6,7 +6,8 @@ Invariants.
 1. Every byte that is read from a side is either handed to the other side's kernel buffer or stands in the other
    side's ``leftover``, in order; nothing else holds bytes.
 2. While ``other.leftover`` is not empty this side is not read.  So ``leftover`` is at most one read
-   (``Fabric.buffer``), and a receiver that does not read stops its sender through TCP's own window.
+   (``Fabric.buffer``), and a receiver that does not read stops its sender through TCP's own window.  And so a side
+   that has ``ended`` has nothing standing in ``other.leftover``.
 3. ``reading`` and ``writing`` say what the reactor was told.  A poll may hold events that were true before an earlier
    event of the same poll changed that, hence ``doRead`` and ``doWrite`` ask first.
 4. The writer is registered only while there is a leftover: a send is tried at once, and nearly always succeeds.
@@ -145,19 +146,17 @@ class Side:
         The reactor saw EPOLLHUP or EPOLLERR without EPOLLIN, and has removed us; or ``doRead`` raised.
 
         That is no end yet: where we were not reading, what the peer sent before its reset still waits in the kernel.
-        It may even be an event of a descriptor that had our number before.  So the socket itself is asked.
+        It may even be an event of a descriptor that had our number before.  So we go on: the socket itself will tell.
         """
         was_writing = self.writing
         self.reading = self.writing = False
         if reason.check(ConnectionDone, ConnectionLost) is None:
             self.connection.close(reset=True)
-        elif self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self.connection.failed(self)
-        else:
-            if was_writing:
-                self.start_writing()
-                self.doWrite()
-            self.connection.settle()
+            return
+        if was_writing:
+            self.start_writing()
+            self.doWrite()
+        self.connection.settle()
 
     def start_reading(self) -> None:
         if not self.reading:

@@ -16,8 +16,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-WAVE_SECONDS = 8.0
-ASKING_SECONDS = 4.0
+WAVE_SECONDS = 9.0
+ASKING_SECONDS = 3.5
 """The crowd comes in waves, each for other sites, so that leases are renewed, and end, and move on."""
 
 
@@ -71,7 +71,7 @@ class Crowd:
             if into > ASKING_SECONDS:
                 await asyncio.sleep(WAVE_SECONDS - into)
                 continue
-            site = self.sites[(int(wave) * 3 + self.rng.randrange(7)) % len(self.sites)]
+            site = self.sites[(int(wave) * 5 + self.rng.randrange(7)) % len(self.sites)]
             try:
                 answer = await asyncio.wait_for(self._resolve(site), 3)
                 if answer is None:

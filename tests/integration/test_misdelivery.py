@@ -34,7 +34,7 @@ class MisdeliveryTests(TestCase):
 
         asyncio.run(run())
         self.assertEqual(crowd.wrong, [])
-        self.assertGreater(crowd.counts["right"], 5000, crowd.counts)
+        self.assertGreater(crowd.counts["right"], 1000, crowd.counts)
         self.assertGreaterEqual(len(crowd.reached), SITES // 2, crowd.counts)
         self.assertGreater(running.output().count("lease-granted"), 20)
         self.assertNotIn("Traceback", running.output())

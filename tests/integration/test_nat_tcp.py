@@ -7,7 +7,10 @@ import os
 import socket
 from ipaddress import IPv4Address
 
+from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
 
 from appliance.errors import DataPathError
 from appliance.model import Endpoint, Timeouts, Transport
@@ -150,6 +153,55 @@ class Ends(NatCase):
         server.close()
         self.assertEqual(await in_thread(read_to_reset, client), b"413 too large")
 
+    async def refused_while_sending(self) -> socket.socket:
+        """:return: a client whose last bytes could not be sent on, and whose server's last bytes are not read yet."""
+        client, server = await self.pair()
+        client.sendall(b"x" * 100)
+        await until(lambda: self.nat.connections()[0].from_client_bytes == 100)
+        server.sendall(b"413 too large")
+        server.close()
+        client.sendall(b"more")
+        [connection] = self.nat._fabric.connections
+        assert connection._client is not None
+        connection._client.doRead()  # before the reactor sees what the server sent
+        self.assertEqual(self.nat.connections()[0].state, "breaking")
+        return client
+
+    async def test_what_the_server_said_before_sending_to_it_failed(self) -> None:
+        client = await self.refused_while_sending()
+        self.assertEqual(await in_thread(read_to_reset, client), b"413 too large")
+
+    async def test_both_sides_fail(self) -> None:
+        client = await self.refused_while_sending()
+        reset(client)
+        await until(lambda: not self.nat.connections())
+
+    async def test_a_lagging_client_that_has_ended_is_reset(self) -> None:
+        """It is only written to then, and the reactor sees its reset as a hang-up."""
+        client, server = await self.pair()
+        client.shutdown(socket.SHUT_WR)
+        await self.flood(server)
+        self.assertEqual(await in_thread(read_all, server), b"")
+        reset(client)
+        with self.assertRaises(ConnectionError):
+            await in_thread(server.sendall, bytes(64 * MEGABYTE))
+        await until(lambda: not self.nat.connections())
+
+    async def test_events_that_are_out_of_date(self) -> None:
+        """A hang-up that was meant for an earlier owner of the descriptor's number changes nothing."""
+        client, server = await self.pair()
+        sent = await self.flood(server)
+        [connection] = self.nat._fabric.connections
+        for reason in (ConnectionLost(), ConnectionDone()):
+            for side in (connection._client, connection._server):
+                assert side is not None
+                global_reactor.removeReader(side)
+                global_reactor.removeWriter(side)
+                side.connectionLost(Failure(reason))
+        server.close()
+        self.assertEqual(await in_thread(read_all, client), sent)
+        client.sendall(b"anyone?")
+
     async def test_a_reset_after_the_end_of_the_other_side(self) -> None:
         client, server = await self.pair()
         client.shutdown(socket.SHUT_WR)
@@ -178,12 +230,17 @@ class Connecting(NatCase):
         self.assertEqual(self.nat.counters.connects_failed, 1)
         self.assertEqual(self.tally.opened, {(str(LEASED), "a.example"): 1})
 
-    async def test_no_answer(self) -> None:
+    def busy_origin(self) -> tuple[socket.socket, list[socket.socket]]:
+        """:return: a server that does not answer, and the clients that fill its queue: the kernel drops other SYNs."""
         origin = self.origin(backlog=0)
-        for _ in range(3):  # a full queue: the kernel drops what comes then
-            filler = self.keep(socket.socket())
+        fillers = [self.keep(socket.socket()) for _ in range(3)]
+        for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(origin.getsockname())
+        return origin, fillers
+
+    async def test_no_answer(self) -> None:
+        origin, _ = self.busy_origin()
         site = self.site(origin, timeouts=Timeouts(connect=3.0))
         self.nat.open(LEASED, site)
         client = self.connect(site)
@@ -196,12 +253,18 @@ class Connecting(NatCase):
         await in_thread(read_to_reset, client)
         self.assertEqual(self.nat.counters.connects_failed, 1)
 
+    async def test_a_server_that_refuses_late(self) -> None:
+        origin, _ = self.busy_origin()
+        site = self.site(origin)
+        self.nat.open(LEASED, site)
+        client = self.connect(site)
+        await until(lambda: bool(self.nat.connections()))
+        origin.close()  # the kernel tries again after a second, and is refused
+        await in_thread(read_to_reset, client)
+        self.assertEqual(self.nat.counters.connects_failed, 1)
+
     async def test_a_server_that_answers_late(self) -> None:
-        origin = self.origin(backlog=0)
-        fillers = [self.keep(socket.socket()) for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(origin.getsockname())
+        origin, fillers = self.busy_origin()
         site = self.site(origin)
         self.nat.open(LEASED, site)
         client = self.connect(site)
@@ -243,17 +306,17 @@ class Patience(NatCase):
         await in_thread(read_to_reset, server)
 
     async def test_half_closed(self) -> None:
-        client, server = await self.pair(timeouts=Timeouts(idle=1000.0, half_closed=30.0))
+        client, server = await self.pair(timeouts=Timeouts(idle=1000.0, half_closed=5.0))
         self.clock.advance(500)
         client.shutdown(socket.SHUT_WR)
         await in_thread(read_all, server)
-        self.clock.advance(29)
+        self.clock.advance(4.9)
         server.sendall(b"still here")
         self.assertEqual(await in_thread(client.recv, 100), b"still here")
-        self.clock.advance(29)
+        self.clock.advance(4.9)
         await turns()
         self.assertEqual(len(self.nat.connections()), 1)
-        self.clock.advance(2)
+        self.clock.advance(0.2)
         await in_thread(read_to_reset, client)
 
     async def test_an_idle_timeout_shorter_than_the_connect_timeout(self) -> None:
@@ -283,6 +346,8 @@ class NoDescriptors(NatCase):
         clients[0].connect((str(LEASED), site.services[0].first_port))
         await in_thread(read_to_reset, clients[0])
         self.assertEqual(self.nat.counters.accepts_refused, 1)
+        [listener] = self.nat._holdings[LEASED].listeners.values()
+        self.assertNotIn(listener, global_reactor.getReaders())
         clients[1].connect((str(LEASED), site.services[0].first_port))
         while held:
             os.close(held.pop())
@@ -292,16 +357,15 @@ class NoDescriptors(NatCase):
         await until(lambda: bool(self.nat.connections()))
 
     async def test_the_reserve_is_there_again(self) -> None:
-        origin = self.origin()
-        site = self.site(origin)
+        site = self.site(self.origin(), ports=(free_port(LEASED), free_port(LEASED)))
         self.nat.open(LEASED, site)
-        clients = [self.keep(socket.socket()) for _ in range(3)]
+        clients = [self.keep(socket.socket()) for _ in range(4)]
         await self.exhaust_descriptors()
-        for count, client in enumerate(clients, start=1):
-            client.connect((str(LEASED), site.services[0].first_port))
+        for count, client in enumerate(clients):
+            client.connect((str(LEASED), site.services[count % 2].first_port))
             await in_thread(read_to_reset, client)
-            self.assertEqual(self.nat.counters.accepts_refused, count)
-            self.clock.advance(0.3)
+            self.assertEqual(self.nat.counters.accepts_refused, count + 1)
+            self.clock.advance(0.3 * (count % 2))
 
     async def test_connect(self) -> None:
         origin = self.origin()

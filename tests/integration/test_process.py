@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.integration.process import ROOT, Running, dig, free_port, own_address, until
+from tests.integration.process import ROOT, Running, dig, free_port, own_address, tool, until
 
 CONFIGURATION = """
 appliance: {{state_directory: {folder}/state, stop_timeout: 0s}}
@@ -129,7 +129,7 @@ class RefusalTests(Setting):
         with socket.create_server((str(self.values["dns"]), int(str(self.values["port"])))):
             running = self.run_it()
             self.assertEqual(running.ended(), 1)
-        [line] = [line for line in running.lines if "appliance: " in line]
+        [line] = [line for line in running.lines if line.startswith("appliance: ")]
         self.assertIn(f"{self.values['dns']}:{self.values['port']}", line)
         self.assertIn("in use", line)
         self.assertNotIn("Traceback", running.output())
@@ -201,6 +201,45 @@ class RunTests(Setting):
         self.assertIn("SharedState object", said)
         self.assertNotIn("Traceback", said)
         self.assertIn("reloaded", self.shell("reload()"))
+
+    def test_the_manhole_over_ssh(self) -> None:
+        """With a key that is listed, under any name; without one nobody comes in.  The host key is kept, mode 600."""
+        ssh, keygen = tool("ssh", "openssh-client"), tool("ssh-keygen", "openssh-client")
+        for name in ("listed", "other"):
+            words = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
+            subprocess.run(words, check=True)
+        (self.folder / "listed.pub").rename(self.folder / "authorized_keys")
+        port = free_port(str(self.values["dns"]))
+        text = self.file.read_text().replace(
+            "{socket: manhole.sock}", f"{{ssh: '{self.values['dns']}:{port}', authorized_keys: authorized_keys}}"
+        )
+        self.file.write_text(text)
+        self.run_it().started()
+
+        def attach(key: str) -> subprocess.CompletedProcess[str]:
+            options = [
+                "StrictHostKeyChecking=no",
+                "UserKnownHostsFile=/dev/null",
+                "IdentitiesOnly=yes",
+                "BatchMode=yes",
+            ]
+            words = [ssh, "-tt", "-F", "none", "-i", str(self.folder / key), "-p", str(port)]
+            words += [part for option in options for part in ("-o", option)]
+            return subprocess.run(
+                [*words, f"operator@{self.values['dns']}"],
+                input="status()\n\x04",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=30,
+            )
+
+        self.assertIn("appliance 0.", attach("listed").stdout)
+        refused = attach("other")
+        self.assertNotIn("appliance 0.", refused.stdout)
+        self.assertIn("Permission denied", refused.stderr)
+        key = self.folder / "state" / "manhole_host_key"
+        self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
 
     def test_the_manhole_wants_a_private_folder(self) -> None:
         """One that others can enter is refused, with what to do."""

@@ -54,7 +54,7 @@ class SoakTests(TestCase):
         asyncio.run(run())
         self.assertEqual(crowd.wrong, [])
         self.assertEqual(crowd.counts["ConnectionResetError"], 0, crowd.counts)
-        self.assertGreater(crowd.counts["right"], 10_000, crowd.counts)
+        self.assertGreater(crowd.counts["right"], 3000, crowd.counts)
         self.assertGreater(running.output().count("reloaded: "), 100)
         self.assertNotIn("Traceback", running.output())
 
