@@ -78,7 +78,7 @@ def serve_ours(address: str, port: int) -> None:
         services=(Service(first_port=port, last_port=port, to=port),),
         server=Server(name="origin", address=IPv4Address(ORIGIN)),
     )
-    Nat(reactor, Silent()).open(IPv4Address(address), site)  # type: ignore[arg-type]
+    Nat(reactor, Silent()).open(IPv4Address(address), site)
     reactor.run()
 
 

@@ -177,7 +177,7 @@ class Connection:
             source.pause_reading()
         else:
             source.start_reading()
-        if source.ended and not (target.broken or target.shut):
+        if source.ended and not target.shut:
             try:
                 target.pass_end_on()
             except OSError:

@@ -190,7 +190,20 @@ class Ends(NatCase):
     async def test_events_that_are_out_of_date(self) -> None:
         """A hang-up that was meant for an earlier owner of the descriptor's number changes nothing."""
         client, server = await self.pair()
+        self.hang_up_falsely()
+        client.sendall(b"question")
+        self.assertEqual(await in_thread(server.recv, 100), b"question")
+        server.sendall(b"answer")
+        self.assertEqual(await in_thread(client.recv, 100), b"answer")
+
+    async def test_events_that_are_out_of_date_while_bytes_wait(self) -> None:
+        client, server = await self.pair()
         sent = await self.flood(server)
+        self.hang_up_falsely()
+        server.close()
+        self.assertEqual(await in_thread(read_all, client), sent)
+
+    def hang_up_falsely(self) -> None:
         [connection] = self.nat._fabric.connections
         for reason in (ConnectionLost(), ConnectionDone()):
             for side in (connection._client, connection._server):
@@ -198,9 +211,6 @@ class Ends(NatCase):
                 global_reactor.removeReader(side)
                 global_reactor.removeWriter(side)
                 side.connectionLost(Failure(reason))
-        server.close()
-        self.assertEqual(await in_thread(read_all, client), sent)
-        client.sendall(b"anyone?")
 
     async def test_a_reset_after_the_end_of_the_other_side(self) -> None:
         client, server = await self.pair()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from ipaddress import IPv4Address
 
@@ -216,6 +217,10 @@ class Errors(UdpCase):
         for _ in range(3):
             client.sendto(b"anyone?", public)
             await turns()  # the refusal comes back as an error of the session's socket
+        [session] = self.nat._fabric.sessions
+        errors = select.poll()
+        errors.register(session.fileno(), 0)
+        self.assertEqual(errors.poll(0), [])  # else the reactor would spin over it
         self.assertEqual(self.states(), ["new"])
         server = self.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         server.bind(endpoint)
