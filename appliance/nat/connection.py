@@ -157,15 +157,14 @@ class Connection:
         never on the fast path.
         """
         client, server = self._client, self._server
-        assert client is not None and server is not None
-        if self.state is State.CLOSED:
+        if client is None or server is None:  # closed by what led here
             return
         if self._is_lost(client) or self._is_lost(server):
             self.close(reset=True)
-            return
-        settled = self._settle_one_way(client, server) and self._settle_one_way(server, client)
-        if settled and client.shut and server.shut:
+        elif client.ended and server.ended:  # and so all has been passed on, but for the last FIN, which close() sends
             self.close(reset=False)
+        elif self._settle_one_way(client, server):
+            self._settle_one_way(server, client)
 
     def _is_lost(self, side: Side) -> bool:
         """Nothing can be got through from or to ``side`` any more; what it sent before it ended has been passed on."""
@@ -197,6 +196,7 @@ class Connection:
         else:
             self._client.close(reset=reset)
             self._server.close(reset=reset)
+            self._client = self._server = None
         self.fabric.closed(self.address, self.site.name)
         self.fabric.forget(self)
 

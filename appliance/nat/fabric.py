@@ -60,7 +60,7 @@ class Complaint:
     def __init__(self, seconds: typing.Callable[[], float], event: str, text: str) -> None:
         self._seconds = seconds
         self._event = event
-        self._format = text + " ({what}; {kept_back} more since the last such line)"
+        self._format = "{event}: " + text + " ({what}; {kept_back} more since the last such line)"
         self._quiet_until = float("-inf")
         self._kept_back = 0
 
@@ -129,13 +129,13 @@ class Fabric:
         try:
             self._traffic.connection_opened(address, site)
         except Exception:
-            self.log.failure("Counting a new connection failed", event="nat-traffic-failed")
+            self.log.failure("{event}: counting a new connection failed", event="nat-traffic-failed")
 
     def closed(self, address: IPv4Address, site: str) -> None:
         try:
             self._traffic.connection_closed(address, site)
         except Exception:
-            self.log.failure("Counting the end of a connection failed", event="nat-traffic-failed")
+            self.log.failure("{event}: counting the end of a connection failed", event="nat-traffic-failed")
 
     def forget(self, connection: Connection) -> None:
         self.connections.discard(connection)

@@ -109,13 +109,13 @@ class TcpListener:
             client.setblocking(False)
             connection = Connection(self._fabric, self._site, self._address, self._port, client, peer, self._target)
         except Exception:
-            self.log.failure("A connection could not begin", event="nat-accept-failed")
+            self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
             close_with_reset(client)
             return
         try:
             connection.begin()
         except Exception:
-            self.log.failure("A connection could not begin", event="nat-accept-failed")
+            self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
             connection.close(reset=True)
 
     def _run_dry(self, problem: OSError) -> None:

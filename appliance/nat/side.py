@@ -199,3 +199,4 @@ class Side:
             close_with_reset(self.sock)
         else:
             self.sock.close()
+        del self.other  # the two hold each other, and would wait for the garbage collector

@@ -83,4 +83,4 @@ class Timers:
         try:
             item.expired()
         except Exception:
-            self.log.failure("A timer of the NAT proxy failed", event="nat-timer-failed")
+            self.log.failure("{event}: a timer of the NAT proxy failed", event="nat-timer-failed")
