@@ -288,7 +288,7 @@ class SharedState:
                 self.happened[type(event).__name__] += 1
                 self._follow(event)
                 for subscriber in self._subscribers:
-                    with self._log.failuresHandled("{event}: {subscriber}", event="subscriber", subscriber=subscriber):
+                    with self._log.failuresHandled("{event}: {who}", event="subscriber-failed", who=subscriber):
                         subscriber(event)
         finally:
             self._delivering = False

@@ -146,7 +146,7 @@ class _Process(Service):
         if pidfile and Path(pidfile).exists():
             Path(pidfile).unlink()
         # Not sys.stderr, which twistd has turned into log lines.
-        print(f"appliance: {error}", file=sys.__stderr__, flush=True)  # noqa: T201
+        print(f"appliance: {error}", file=sys.__stderr__, flush=True)
         sys.exit(1)
 
     def stopService(self) -> Deferred[None]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from appliance import __version__
 from appliance.commands import check, shell
 
-_VERBS = (check, shell)
+VERBS = (check, shell)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="appliance", description="Share a few public addresses among many names.")
     parser.add_argument("--version", action="version", version=f"appliance {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in _VERBS:
+    for verb in VERBS:
         verb.add_to(verbs)
     arguments = parser.parse_args(argv)
     try:

@@ -16,9 +16,9 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-WAVE_SECONDS = 9.0
+WAVE_SECONDS = 10.0
 ASKING_SECONDS = 3.5
-"""The crowd comes in waves, each for other sites, so that leases are renewed, and end, and move on."""
+"""The crowd comes in waves, so that leases are renewed, and end, and move on to those who were refused."""
 
 
 class Crowd:
@@ -67,11 +67,11 @@ class Crowd:
 
     async def _client(self, end: float) -> None:
         while time.monotonic() < end:
-            wave, into = divmod(time.monotonic(), WAVE_SECONDS)
+            into = time.monotonic() % WAVE_SECONDS
             if into > ASKING_SECONDS:
                 await asyncio.sleep(WAVE_SECONDS - into)
                 continue
-            site = self.sites[(int(wave) * 5 + self.rng.randrange(7)) % len(self.sites)]
+            site = self.rng.choice(self.sites)
             try:
                 answer = await asyncio.wait_for(self._resolve(site), 3)
                 if answer is None:

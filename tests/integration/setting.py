@@ -30,7 +30,7 @@ class SharedSetting:
         self.sites = [f"site{number}.example.test" for number in range(sites)]
         self.write(self.sites)
 
-    def write(self, sites: list[str], *, base: str = "2s") -> None:
+    def write(self, sites: list[str], *, base: str = "1s") -> None:
         """The configuration, with some of the sites."""
         services = f"[{{port: {self.port}}}, {{port: {self.port}, protocol: udp}}]"
         used = [(n, site) for n, site in enumerate(self.sites) if site in sites]
@@ -40,7 +40,7 @@ class SharedSetting:
             "pools:",
             "  public:",
             f"    addresses: [{self.leased}.1-{self.leased}.{self.addresses}]",
-            f"    period: {{base: {base}, minimum: 1s, grace: 1s, cooling: 2s}}",
+            f"    period: {{base: {base}, minimum: 1s, grace: 1s, cooling: 1s}}",
             "servers:",
             *(f"  s{n}: {{address: {self.servers[n]}, port: {self.ports[n]}}}" for n, _ in used),
             "sites:",
