@@ -64,13 +64,13 @@ class SharedState:
         self._seconds = seconds
         self._journal = journal
         self._tables: dict[str, LeaseTable] = {}
-        self._pools: Mapping[str, Pool] = {}
         self._withheld: dict[Address, str] = {}
         self._subscribers: list[Callable[[Event], None]] = []
         self._undelivered: deque[Event] = deque()
         self._delivering = False
         self._exhausted: set[str] = set()
         self.connections = Connections()
+        self.pools: Mapping[str, Pool] = {}
         self.sites: Mapping[str, Site] = {}
         self.zones = Zones()
         self.happened: Counter[str] = Counter()
@@ -84,11 +84,6 @@ class SharedState:
     def tables(self) -> Mapping[str, LeaseTable]:
         """The lease tables by pool, for reading; a pool that left the configuration stays until its leases are over."""
         return self._tables
-
-    @property
-    def pools(self) -> Mapping[str, Pool]:
-        """The configured pools."""
-        return self._pools
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
@@ -119,12 +114,10 @@ class SharedState:
         now = self._seconds()
         site = self.sites[site_name]
         table = self._tables[site.pool]
-        promise = table.renew(site_name, now)
-        if promise is not None:
+        if (promise := table.renew(site_name, now)) is not None:
             self.happened["LeaseRenewed"] += 1
             return promise
-        deadline = table.next_deadline()
-        if deadline is not None and deadline <= now:
+        if (deadline := table.next_deadline()) is not None and deadline <= now:
             # The reaper is late; an address that is due is not a reason to refuse.
             self._publish(table.reclaim(now, limit=RECLAIM_ON_DEMAND))
         for _ in range(MAX_DECLINES):
@@ -227,17 +220,17 @@ class SharedState:
         changed = [site for name, site in sites.items() if self.sites.get(name) not in (None, site)]
         for name, table in self._tables.items():
             table.forget(site for site in self.sites if name != (sites[site].pool if site in sites else None))
-        self.sites, self.zones, self._pools = sites, zones, pools
+        self.sites, self.zones, self.pools = sites, zones, pools
         self._withheld.clear()
-        for pool_name in [*self._tables, *(name for name in pools if name not in self._tables)]:
-            self._configure_table(pool_name, now)
+        for name in dict.fromkeys((*self._tables, *pools)):
+            self._configure_table(name, now)
         for site in changed:
             self._reopen(site)
 
     def _configure_table(self, name: str, now: float) -> None:
         """Bring one pool's table to its configuration; addresses that another table still has come when it lets go."""
         table = self._tables.get(name)
-        pool = self._pools.get(name)
+        pool = self.pools.get(name)
         if pool is None:
             assert table is not None
             pool = attrs.evolve(table.pool, addresses=())
@@ -300,8 +293,7 @@ class SharedState:
         if event.former is not None:
             self._data_path.close(event.address, event.former)
         if isinstance(event, AddressRemoved):
-            if event.pool not in self._pools and self._tables[event.pool].is_empty():
+            if event.pool not in self.pools and event.pool in self._tables and self._tables[event.pool].is_empty():
                 del self._tables[event.pool]
-            name = self._withheld.pop(event.address, None)
-            if name is not None:
+            if (name := self._withheld.pop(event.address, None)) is not None:
                 self._publish([self._tables[name].admit(event.address, event.at)])

@@ -207,6 +207,14 @@ class ConfigureTests(SynchronousTestCase):
         setting.configure([Pool(name="a-other", addresses=fakes.addresses(1))], "a.example.test", pool="a-other")
         self.assertEqual(len(setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
 
+    def test_a_pool_with_several_addresses_leaves(self) -> None:
+        """At once when nobody holds any of them; another may come in its place."""
+        setting = Setting([fakes.pool(3)], "a.example.test")
+        setting.configure([])
+        self.assertEqual(dict(setting.state.tables()), {})
+        setting.configure([fakes.pool(3)], "a.example.test")
+        self.assertEqual(len(setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
+
     def test_a_changed_site_is_opened_anew(self) -> None:
         """New connections go to the new server at once, under the same lease."""
         setting = Setting([fakes.pool(1)], "a.example.test")
