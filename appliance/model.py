@@ -112,8 +112,8 @@ class Periods:
     """
     The spans of a lease, in seconds (LEASES in ``docs/leases.rst``).
 
-    :param base: what an answer promises.
-    :param minimum: and it never promises less than this (but for what remains of a lease that is not renewed),
+    :param base: what an answer promises a site with a connection now and then, while addresses are not short.
+    :param minimum: it never promises less than this (but for what remains of a lease that is not renewed),
     :param maximum: nor more than this.
     :param offer: most that is promised before the first connection.
     :param grace: how long after its last promise a lease still stands.
@@ -136,9 +136,11 @@ class Pool:
     Addresses that are leased.
 
     :param addresses: each address once, in the order of the configuration.
+    :param adequate: the fraction of them that should be free; below it periods shrink.  0: they never do.
     """
 
     name: str
     addresses: tuple[Address, ...]
     periods: Periods = Periods()
+    adequate: float = 0.25
     when_exhausted: Exhausted = Exhausted.SERVFAIL

@@ -10,7 +10,8 @@ from appliance.errors import DataPathError, JournalError
 from appliance.events import Event
 from appliance.model import Address, Periods, Pool, Server, Service, Site
 
-PERIODS = Periods(base=10, minimum=5, maximum=60, offer=10, grace=1, cooling=20, unused_renewals=3)
+PERIODS = Periods(base=20, minimum=5, maximum=60, offer=10, grace=1, cooling=20, unused_renewals=3)
+"""A site that nobody connects to is promised 10 s (half of the base)."""
 
 
 def addresses(count: int) -> tuple[Address, ...]:
@@ -19,7 +20,8 @@ def addresses(count: int) -> tuple[Address, ...]:
 
 
 def pool(count: int, periods: Periods = PERIODS, **more: object) -> Pool:
-    return Pool(name="public", addresses=addresses(count), periods=periods, **more)  # type: ignore[arg-type]
+    """A pool that is always adequate, so that its periods do not shrink, unless the test says otherwise."""
+    return Pool(name="public", addresses=addresses(count), periods=periods, **{"adequate": 0.0, **more})  # type: ignore[arg-type]
 
 
 def site(name: str, *, pool: str = "public", server: str = "10.0.0.1", port: int = 80) -> Site:

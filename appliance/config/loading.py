@@ -105,6 +105,7 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
                 name=name,
                 addresses=tuple(address for run in pool.value["addresses"] for address in run.value.addresses()),
                 periods=pool.value["period"],
+                adequate=pool.value["adequate"],
                 when_exhausted=pool.value["when_exhausted"],
             )
             for name, pool in root["pools"].items()

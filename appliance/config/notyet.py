@@ -15,7 +15,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "appliance": frozenset({"snapshot_interval", "fsync", "history"}),
     "dns": frozenset({"nsid", "rate_limit", "cookies", "client_subnet", "tsig"}),
     "dns.zones.*": frozenset({"primary", "transfer"}),
-    "pools.*": frozenset({"adequate", "share_by_service", "quota", "pressure"}),
+    "pools.*": frozenset({"share_by_service", "quota", "pressure"}),
     "pools.*.period": frozenset({"hold"}),
     "servers.*": frozenset(
         {

@@ -28,6 +28,7 @@ LONGEST = 2.0**31 - 1
 
 _DIGITS = re.compile(r"0|[1-9][0-9]*")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h|d)?")
+_FRACTION = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+")
 _SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 
@@ -43,6 +44,13 @@ def integer(low: int, high: int) -> Reader[int]:
         raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: {allowed}")
 
     return read
+
+
+def fraction(node: Node, faults: Faults) -> float:
+    """A reader of a number from 0 to 1."""
+    if node.kind in ("integer", "number") and _FRACTION.fullmatch(node.text) and float(node.text) <= 1:
+        return float(node.text)
+    raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: a number from 0 to 1")
 
 
 def duration(low: float = 0.0, high: float = LONGEST) -> Reader[float]:

@@ -14,7 +14,18 @@ import attrs
 
 from appliance.config.addresses import Run, run
 from appliance.config.faults import Faults, Unusable
-from appliance.config.scalars import address, address6, choice, duration, endpoint, host_name, integer, path, text
+from appliance.config.scalars import (
+    address,
+    address6,
+    choice,
+    duration,
+    endpoint,
+    fraction,
+    host_name,
+    integer,
+    path,
+    text,
+)
 from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
 from appliance.config.tree import Node
 from appliance.config.values import LogConfig, LogFormat, LogLevel, TCPLimits
@@ -39,6 +50,7 @@ class DNSFields(TypedDict, total=False):
 class PoolFields(TypedDict, total=False):
     addresses: tuple[Placed[Run], ...]
     period: Periods
+    adequate: float
     when_exhausted: Exhausted
 
 
@@ -190,6 +202,7 @@ _POOL = Shape(
     {
         "addresses": Key(sequence(run, required=True)),
         "period": Key(_period, Periods()),
+        "adequate": Key(fraction, 0.25),
         "when_exhausted": Key(choice(Exhausted), Exhausted.SERVFAIL),
     },
 )

@@ -37,7 +37,16 @@ class Verbs:
 
     def namespace(self) -> dict[str, object]:
         """The verbs by name, and the state itself."""
-        verbs = (self.status, self.pools, self.leases, self.sites, self.connections, self.answer, self.reload)
+        verbs = (
+            self.status,
+            self.pools,
+            self.leases,
+            self.sites,
+            self.connections,
+            self.explain,
+            self.answer,
+            self.reload,
+        )
         return {"state": self._state, "help": self.help, **{verb.__name__: verb for verb in verbs}}
 
     def help(self) -> None:
@@ -57,7 +66,8 @@ class Verbs:
         """Each pool, and how many of its addresses are what."""
         now = self._state.now()
         counts = {name: table.counts(now) for name, table in self._state.tables().items()}
-        print(as_table(pool_rows(counts, self._state.pools)))
+        pressures = {name: table.pressure() for name, table in self._state.tables().items()}
+        print(as_table(pool_rows(counts, pressures, self._state.pools)))
 
     def leases(self) -> None:
         """Who holds which address until when."""
@@ -76,6 +86,19 @@ class Verbs:
     def connections(self) -> None:
         """What the NAT carries now."""
         print(as_table(self._connection_rows()))
+
+    def explain(self, name: str) -> None:
+        """explain(name): what the next answer for a site would promise, and each factor of it; changes nothing."""
+        site = self._state.sites.get(name.lower().removesuffix("."))
+        if site is None:
+            print(f"{name} is no site; sites() lists them")
+            return
+        table, now = self._state.tables()[site.pool], self._state.now()
+        span, lease = table.explain(site.name, now), table.lease_of(site.name)
+        holds = f"{lease.state.value} {lease.address}" if lease is not None else "no lease"
+        limit = f", limited by {span.limit}" if span.limit else ""
+        print(f"{site.name}: {holds}; next TTL {span.ttl} s")
+        print(f"  base {span.base:g} s x demand {span.demand:.2f} x pressure {span.pressure:.2f}{limit}")
 
     def answer(self, name: str, rdtype: str = "A") -> None:
         """answer(name, type='A'): answer a question as if it had been asked; this leases and renews."""

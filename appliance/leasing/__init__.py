@@ -8,7 +8,7 @@ socket and no log: ``now`` comes in, plans and events go out.  Requirements 1.1,
 
 from appliance.leasing.connections import Connections
 from appliance.leasing.lease import Counts, Lease, Plan, Promise, State
-from appliance.leasing.periods import span
+from appliance.leasing.periods import Span
 from appliance.leasing.table import LeaseTable
 
-__all__ = ["Connections", "Counts", "Lease", "LeaseTable", "Plan", "Promise", "State", "span"]
+__all__ = ["Connections", "Counts", "Lease", "LeaseTable", "Plan", "Promise", "Span", "State"]

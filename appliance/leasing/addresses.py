@@ -47,6 +47,10 @@ class Addresses:
     def free_count(self) -> int:
         return len(self._free)
 
+    def count(self) -> int:
+        """All addresses that are in the pool or still held in it."""
+        return len(self._free) + len(self._held) + len(self._declined)
+
     def pick(self, preferred: Address | None) -> Address:
         """The preferred one if it is free, else the one that has been free longest.  One must be free."""
         return preferred if preferred is not None and preferred in self._free else next(iter(self._free))

@@ -19,7 +19,9 @@ import enum
 
 import attrs
 
-from appliance.model import Address
+from appliance.events import LeaseReset
+from appliance.leasing.periods import decayed
+from appliance.model import Address, Periods
 
 
 class State(enum.Enum):
@@ -52,6 +54,7 @@ class Plan:
     The data path is opened and the journal written between plan and commit; either may refuse, and then nothing has
     changed.
 
+    :param requests: what the lease's count of connections starts with.
     :param bound: connections of the site live on at the address, so it is in use from the start.
     :param former: the lease of the same site on the same address that the grant takes up again; its data path stands.
     """
@@ -62,6 +65,7 @@ class Plan:
     ttl: int
     promised_until: float
     ends_at: float
+    requests: float
     bound: bool
     former: Lease | None
 
@@ -76,6 +80,7 @@ class Lease:
     :param longest: longest TTL that was promised, seconds; cooling is never shorter.
     :param unused: counted renewals since the last connection.
     :param counted_at: when the last of them was counted, or the grant.
+    :param requests: connections to the server, decayed, as of ``requested_at``.
     :param retired: its site or its address has left the configuration: it runs out and is not renewed.
     :param gone: replaced, or the address is free again; whoever still sees it forgets it.
     """
@@ -89,8 +94,30 @@ class Lease:
     longest: int
     unused: int
     counted_at: float
+    requests: float
+    requested_at: float
     retired: bool = False
     gone: bool = False
+
+    def reset_event(self, pool: str, now: float) -> LeaseReset:
+        """It was at its end with a live connection and has another period now (1.6)."""
+        return LeaseReset(
+            at=now,
+            pool=pool,
+            address=self.address,
+            site=self.site,
+            promised_until=self.promised_until,
+            ends_at=self.ends_at,
+        )
+
+    def recent_requests(self, now: float, periods: Periods) -> float:
+        """Connections in the last base period, each counting less the longer it is ago."""
+        return decayed(self.requests, now - self.requested_at, periods)
+
+    def count_request(self, now: float, periods: Periods) -> None:
+        """One more connection came."""
+        self.requests = self.recent_requests(now, periods) + 1.0
+        self.requested_at = now
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from appliance.deadlines import Deadlines
-from appliance.events import Event, LeaseBound, LeaseReclaimed, LeaseReset
+from appliance.events import Event, LeaseBound, LeaseReclaimed
 from appliance.leasing.addresses import Addresses
 from appliance.leasing.connections import Connections
 from appliance.leasing.lease import Counts, Declined, Lease, Plan, Promise, State
-from appliance.leasing.periods import span
+from appliance.leasing.periods import Span, explain, pressure_of, span
 from appliance.leasing.waiting import WaitingLine
 from appliance.model import Address, Pool
 
@@ -94,7 +94,7 @@ class LeaseTable:
         lease = self._leases.get(site)
         if lease is None:
             return None
-        ttl = span(self.pool.periods, offered=lease.state is State.OFFERED)
+        ttl = self._span(lease.recent_requests(now, self.pool.periods), offered=lease.state is State.OFFERED)
         if now >= lease.counted_at + ttl and (lease.address, site) not in self._connections:
             if lease.unused >= self.pool.periods.unused_renewals:
                 left = int(lease.promised_until - now)
@@ -121,7 +121,8 @@ class LeaseTable:
                 return None
         address = former.address if former is not None else self._addresses.pick(self._former.get(site))
         bound = (address, site) in self._connections
-        ttl = span(self.pool.periods, offered=not bound)
+        requests = former.recent_requests(now, self.pool.periods) if former is not None else 0.0
+        ttl = self._span(requests, offered=not bound)
         promised_until = now + ttl if former is None else max(now + ttl, former.promised_until)
         return Plan(
             site=site,
@@ -130,6 +131,7 @@ class LeaseTable:
             ttl=ttl,
             promised_until=promised_until,
             ends_at=promised_until + self.pool.periods.grace,
+            requests=requests,
             bound=bound,
             former=former,
         )
@@ -152,6 +154,8 @@ class LeaseTable:
             longest=max(plan.ttl, former.longest) if former is not None else plan.ttl,
             unused=unused,
             counted_at=plan.at,
+            requests=plan.requests,
+            requested_at=plan.at,
         )
         self._addresses.hold(lease, former)
         self._leases[site] = lease
@@ -185,6 +189,7 @@ class LeaseTable:
         if lease is None or lease.site != site or lease.state is State.COOLING:
             return None
         lease.unused = 0
+        lease.count_request(now, self.pool.periods)
         if lease.state is State.BOUND:
             return None
         lease.state = State.BOUND
@@ -215,16 +220,9 @@ class LeaseTable:
         if isinstance(item, Declined) or item.state is State.COOLING:
             return self._addresses.release(item, pool, now)
         if (item.address, item.site) in self._connections and not item.retired:
-            self._promise(item, span(self.pool.periods, offered=False), now)
+            self._promise(item, self._span(item.recent_requests(now, self.pool.periods), offered=False), now)
             self._deadlines.add(item.ends_at, item)
-            return LeaseReset(
-                at=now,
-                pool=pool,
-                address=item.address,
-                site=item.site,
-                promised_until=item.promised_until,
-                ends_at=item.ends_at,
-            )
+            return item.reset_event(pool, now)
         self._addresses.cool(item)
         self._leave(item)
         item.ends_at = now + max(self.pool.periods.cooling, item.longest)
@@ -253,13 +251,26 @@ class LeaseTable:
     def forget(self, sites: Iterable[str]) -> None:
         """These sites are no longer configured here: their leases run out and are not renewed."""
         for site in sites:
-            lease = self._leases.get(site)
-            if lease is not None:
+            if (lease := self._leases.get(site)) is not None:
                 self._retire(lease)
             self._former.pop(site, None)
             self._waiting.leave(site)
 
+    def pressure(self) -> float:
+        """The factor by which the pool shortens its promises now (1.7)."""
+        return pressure_of(self._addresses.free_count(), self._addresses.count(), self.pool.adequate)
+
+    def explain(self, site: str, now: float) -> Span:
+        """What the next answer for ``site`` would promise, and why; changes nothing."""
+        lease = self._leases.get(site)
+        requests = lease.recent_requests(now, self.pool.periods) if lease is not None else 0.0
+        offered = lease is None or lease.state is State.OFFERED
+        return explain(self.pool.periods, requests=requests, pressure=self.pressure(), offered=offered)
+
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _span(self, requests: float, *, offered: bool) -> int:
+        return span(self.pool.periods, requests=requests, pressure=self.pressure(), offered=offered)
 
     def _promise(self, lease: Lease, ttl: int, now: float) -> None:
         lease.promised_until = max(lease.promised_until, now + ttl)
@@ -268,8 +279,9 @@ class LeaseTable:
 
     def _spent(self, lease: Lease) -> bool:
         """Has it been renewed by queries alone as often as is allowed?"""
-        unused = lease.unused >= self.pool.periods.unused_renewals
-        return unused and (lease.address, lease.site) not in self._connections
+        return (
+            lease.unused >= self.pool.periods.unused_renewals and (lease.address, lease.site) not in self._connections
+        )
 
     def _former_lease(self, site: str) -> Lease | None:
         """The lease that ``site`` may take up again: its own where it is at its end, cools, or was retired."""

@@ -76,8 +76,8 @@ def lease_rows(leases: Iterable[_Lease], connections: Callable[[Address, str], i
     return rows
 
 
-def pool_rows(counts: Mapping[str, _Counts], pools: Mapping[str, Pool]) -> list[Row]:
-    """One row a pool; ``period`` is what the next answer for a used lease promises at most."""
+def pool_rows(counts: Mapping[str, _Counts], pressures: Mapping[str, float], pools: Mapping[str, Pool]) -> list[Row]:
+    """One row a pool; ``period`` is its base."""
     return [
         {
             "pool": name,
@@ -87,6 +87,7 @@ def pool_rows(counts: Mapping[str, _Counts], pools: Mapping[str, Pool]) -> list[
             "cooling": count.cooling,
             "declined": count.declined,
             "waiting": count.waiting,
+            "pressure": round(pressures[name], 2),
             "period": pools[name].periods.base if name in pools else "leaving",
         }
         for name, count in counts.items()

@@ -87,7 +87,7 @@ class NewcomerTests(TestCase):
         answers = [self.ask(1), self.ask(2, "+tcp"), self.ask(3)]
         self.addresses = [answer[0] for answer in answers if answer is not None]
         self.assertEqual(sorted(self.addresses), ["127.0.100.1", "127.0.100.2", "127.0.100.3"])
-        self.assertEqual([answer[1] for answer in answers if answer is not None], [10, 10, 10])
+        self.assertEqual([answer[1] for answer in answers if answer is not None], [5, 5, 5])
         self.assertEqual([self.ask(number) for number in range(4, 9)], [None] * 5)
         self.granted_at = time.monotonic()
 
@@ -121,7 +121,7 @@ class NewcomerTests(TestCase):
             answer = self.ask(2)
             if answer is None:
                 break
-            changed = changed or answer[1] < 10
+            changed = changed or answer[1] < 5
             time.sleep(1)
         for number in (1, 3):
             self.running.wait_for(f"lease-reset: {self.addresses[number - 1]} stays with site{number}.demo.test")
@@ -136,10 +136,10 @@ class NewcomerTests(TestCase):
             """Until the address that site3 gave up has gone to one that waits; site2's TTL changes meanwhile."""
             nonlocal changed
             answer = self.ask(2)
-            changed = changed or (answer is not None and answer[1] < 10)
+            changed = changed or (answer is not None and answer[1] < 5)
             return any(
                 (other := self.ask(number)) is not None and other[0] == self.addresses[2] for number in range(4, 9)
             )
 
         until(somebody_elses, "another site gets the address of site3", 60)
-        until(lambda: changed or ((answer := self.ask(2)) is not None and answer[1] < 10), "site2's TTL changes", 60)
+        until(lambda: changed or ((answer := self.ask(2)) is not None and answer[1] < 5), "site2's TTL changes", 60)

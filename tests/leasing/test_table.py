@@ -167,19 +167,19 @@ class RenewTests(SynchronousTestCase):
             driver.ask("a", float(now))
         self.assertIsInstance(driver.connect("a", 40.0), LeaseBound)
         driver.disconnect("a", 41.0)
-        self.assertEqual(driver.ask("a", 41.0).ttl, 10)  # type: ignore[union-attr]
+        self.assertEqual(driver.ask("a", 41.0).ttl, 19)  # type: ignore[union-attr]
 
     def test_an_offer_is_short_until_it_is_used(self) -> None:
         """TTL = min(period, offer) before the first connection, the whole period after it."""
-        driver = Driver(1, attrs.evolve(fakes.PERIODS, base=30, offer=10))
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, base=60, offer=10))
         self.assertEqual(driver.ask("a", 0.0).ttl, 10)  # type: ignore[union-attr]
         driver.connect("a", 1.0)
-        self.assertEqual(driver.ask("a", 2.0).ttl, 30)  # type: ignore[union-attr]
+        self.assertEqual(driver.ask("a", 1.0).ttl, 60)  # type: ignore[union-attr]
 
     def test_the_period_is_clamped(self) -> None:
         """minimum <= period <= maximum."""
         low = Driver(1, attrs.evolve(fakes.PERIODS, base=1, offer=99))
-        high = Driver(1, attrs.evolve(fakes.PERIODS, base=99, offer=99))
+        high = Driver(1, attrs.evolve(fakes.PERIODS, base=200, offer=99))
         self.assertEqual((low.ask("a", 0).ttl, high.ask("a", 0).ttl), (5, 60))  # type: ignore[union-attr]
 
 
@@ -205,9 +205,9 @@ class EndTests(SynchronousTestCase):
         driver.connect("a", 1.0)
         [reset] = driver.table.reclaim(11.0, limit=9)
         assert isinstance(reset, LeaseReset)
-        self.assertEqual((reset.promised_until, reset.ends_at), (21.0, 22.0))
+        self.assertEqual((reset.promised_until, reset.ends_at), (27.0, 28.0))
         driver.disconnect("a", 15.0)
-        [reclaimed] = driver.table.reclaim(22.0, limit=9)
+        [reclaimed] = driver.table.reclaim(28.0, limit=9)
         self.assertIsInstance(reclaimed, LeaseReclaimed)
 
     def test_the_former_site_has_a_cooling_address_back_at_once(self) -> None:
@@ -239,7 +239,7 @@ class EndTests(SynchronousTestCase):
 
     def test_it_remembers_promises_of_leases_that_were_taken_up_again(self) -> None:
         """A resolver may still hold an answer of the lease before."""
-        driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0, base=30, offer=30))
+        driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0, base=60, offer=30))
         driver.ask("a", 0.0)
         driver.table.reclaim(31.0, limit=9)
         driver.table.configure(fakes.pool(1, attrs.evolve(fakes.PERIODS, cooling=0)), 32.0)
