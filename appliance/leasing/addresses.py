@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from appliance.events import AddressAdded, AddressFreed, AddressRemoved, Event
-from appliance.leasing.lease import Declined, Lease, State
+from appliance.leasing.lease import Counts, Declined, Lease, State
 from appliance.model import Address, Pool
 
 
@@ -40,9 +40,14 @@ class Addresses:
     def holder(self, address: Address) -> Lease | None:
         return self._held.get(address)
 
-    def sizes(self) -> tuple[int, int, int, int]:
-        """:return: how many are free, leased, cooling, declined."""
-        return len(self._free), len(self._held) - self._cooling, self._cooling, len(self._declined)
+    def counts(self, *, waiting: int) -> Counts:
+        return Counts(
+            free=len(self._free),
+            leased=len(self._held) - self._cooling,
+            cooling=self._cooling,
+            declined=len(self._declined),
+            waiting=waiting,
+        )
 
     def free_count(self) -> int:
         return len(self._free)

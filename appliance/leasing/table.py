@@ -38,11 +38,10 @@ class LeaseTable:
     """
 
     def __init__(self, pool: Pool, connections: Connections) -> None:
-        self.pool = pool
+        self.pool, self._connections = pool, connections
         self._addresses = Addresses(pool)
         self._leases: dict[str, Lease] = {}
         self._former: dict[str, Address] = {}
-        self._connections = connections
         self._waiting = WaitingLine()
         self._deadlines: Deadlines[Lease | Declined] = Deadlines(_deadline_of)
 
@@ -73,11 +72,10 @@ class LeaseTable:
         return address in self._addresses or self._addresses.holder(address) is not None
 
     def is_empty(self) -> bool:
-        return not any(self._addresses.sizes())
+        return not self._addresses.count()
 
     def counts(self, now: float) -> Counts:
-        free, leased, cooling, declined = self._addresses.sizes()
-        return Counts(free=free, leased=leased, cooling=cooling, declined=declined, waiting=len(self.waiting(now)))
+        return self._addresses.counts(waiting=len(self.waiting(now)))
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -114,11 +112,10 @@ class LeaseTable:
         :return: None when the site has to wait; it is now remembered as waiting.
         """
         former = self._former_lease(site)
-        if former is None or self._spent(former):
-            available = self._addresses.free_count() + (former is not None)
-            if not self._waiting.is_turn(site, available, now):
-                self._waiting.refuse(site, now)
-                return None
+        available = self._addresses.free_count() + (former is not None)
+        if (former is None or self._spent(former)) and not self._waiting.is_turn(site, available, now):
+            self._waiting.refuse(site, now)
+            return None
         address = former.address if former is not None else self._addresses.pick(self._former.get(site))
         bound = (address, site) in self._connections
         requests = former.recent_requests(now, self.pool.periods) if former is not None else 0.0
