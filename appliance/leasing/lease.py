@@ -19,6 +19,7 @@ import enum
 
 import attrs
 
+from appliance.events import LeaseReset
 from appliance.model import Address
 
 
@@ -91,6 +92,17 @@ class Lease:
     counted_at: float
     retired: bool = False
     gone: bool = False
+
+    def reset_event(self, pool: str, now: float) -> LeaseReset:
+        """It was at its end with a live connection and has another period now (1.6)."""
+        return LeaseReset(
+            at=now,
+            pool=pool,
+            address=self.address,
+            site=self.site,
+            promised_until=self.promised_until,
+            ends_at=self.ends_at,
+        )
 
 
 @attrs.define(eq=False, kw_only=True)

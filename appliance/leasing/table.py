@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from appliance.deadlines import Deadlines
-from appliance.events import Event, LeaseBound, LeaseReclaimed, LeaseReset
+from appliance.events import Event, LeaseBound, LeaseReclaimed
 from appliance.leasing.addresses import Addresses
+from appliance.leasing.avoided import Avoided
 from appliance.leasing.connections import Connections
 from appliance.leasing.lease import Counts, Declined, Lease, Plan, Promise, State
 from appliance.leasing.periods import span
@@ -44,6 +45,7 @@ class LeaseTable:
         self._former: dict[str, Address] = {}
         self._connections = connections
         self._waiting = WaitingLine()
+        self._avoided = Avoided()
         self._deadlines: Deadlines[Lease | Declined] = Deadlines(_deadline_of)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -73,11 +75,10 @@ class LeaseTable:
         return address in self._addresses or self._addresses.holder(address) is not None
 
     def is_empty(self) -> bool:
-        return not any(self._addresses.sizes())
+        return not self._addresses.count()
 
     def counts(self, now: float) -> Counts:
-        free, leased, cooling, declined = self._addresses.sizes()
-        return Counts(free=free, leased=leased, cooling=cooling, declined=declined, waiting=len(self.waiting(now)))
+        return self._addresses.counts(waiting=len(self.waiting(now)))
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -111,15 +112,16 @@ class LeaseTable:
         Sites that were refused in the last 30 s go first.  A site takes its own cooling address back at once (1.11),
         but one whose leases saw no connection for as many renewals as are allowed stands behind those who wait.
 
-        :return: None when the site has to wait; it is now remembered as waiting.
+        :return: None when the site has to wait (it is now remembered as waiting), or can open none of the free ones.
         """
         former = self._former_lease(site)
-        if former is None or self._spent(former):
-            available = self._addresses.free_count() + (former is not None)
-            if not self._waiting.is_turn(site, available, now):
-                self._waiting.refuse(site, now)
-                return None
-        address = former.address if former is not None else self._addresses.pick(self._former.get(site))
+        available = self._addresses.free_count() + (former is not None)
+        if (former is None or self._spent(former)) and not self._waiting.is_turn(site, available, now):
+            self._waiting.refuse(site, now)
+            return None
+        address = former.address if former is not None else self._pick(site, now)
+        if address is None:
+            return None
         bound = (address, site) in self._connections
         ttl = span(self.pool.periods, offered=not bound)
         promised_until = now + ttl if former is None else max(now + ttl, former.promised_until)
@@ -160,14 +162,18 @@ class LeaseTable:
         self._deadlines.add(lease.ends_at, lease)
         return Promise(plan.address, plan.ttl, plan.at + plan.ttl)
 
-    def decline(self, plan: Plan) -> float:
+    def decline(self, plan: Plan, *, by_all: bool) -> float:
         """
         The data path of a plan could not be opened: leave its address alone for a while.
 
+        :param by_all: no site may have it; else only this one may not, unless it was its own already.
         :return: until when.
         """
         longest = plan.former.longest if plan.former is not None else 0
         until = plan.at + max(DECLINED_FOR, self.pool.periods.cooling, longest)
+        if plan.former is None and not by_all:
+            self._avoided.avoid(plan.site, plan.address, until)
+            return until
         if plan.former is not None:
             self._leave(plan.former)
         self._deadlines.add(until, self._addresses.decline(plan.address, until, plan.former))
@@ -217,14 +223,7 @@ class LeaseTable:
         if (item.address, item.site) in self._connections and not item.retired:
             self._promise(item, span(self.pool.periods, offered=False), now)
             self._deadlines.add(item.ends_at, item)
-            return LeaseReset(
-                at=now,
-                pool=pool,
-                address=item.address,
-                site=item.site,
-                promised_until=item.promised_until,
-                ends_at=item.ends_at,
-            )
+            return item.reset_event(pool, now)
         self._addresses.cool(item)
         self._leave(item)
         item.ends_at = now + max(self.pool.periods.cooling, item.longest)
@@ -253,11 +252,11 @@ class LeaseTable:
     def forget(self, sites: Iterable[str]) -> None:
         """These sites are no longer configured here: their leases run out and are not renewed."""
         for site in sites:
-            lease = self._leases.get(site)
-            if lease is not None:
+            if (lease := self._leases.get(site)) is not None:
                 self._retire(lease)
             self._former.pop(site, None)
             self._waiting.leave(site)
+            self._avoided.forget(site)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -266,10 +265,14 @@ class LeaseTable:
         lease.ends_at = max(lease.ends_at, lease.promised_until + self.pool.periods.grace)
         lease.longest = max(lease.longest, ttl)
 
+    def _pick(self, site: str, now: float) -> Address | None:
+        return self._addresses.pick(self._former.get(site), self._avoided.of(site, now))
+
     def _spent(self, lease: Lease) -> bool:
         """Has it been renewed by queries alone as often as is allowed?"""
-        unused = lease.unused >= self.pool.periods.unused_renewals
-        return unused and (lease.address, lease.site) not in self._connections
+        return (
+            lease.unused >= self.pool.periods.unused_renewals and (lease.address, lease.site) not in self._connections
+        )
 
     def _former_lease(self, site: str) -> Lease | None:
         """The lease that ``site`` may take up again: its own where it is at its end, cools, or was retired."""
