@@ -20,11 +20,12 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.control import EventLog, Verbs
 from appliance.errors import ApplianceError, ConfigError
+from appliance.interfaces import DataPath
 from appliance.nameserver import NameServer
 from appliance.naming import SiteNames, Zones, from_text
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import DataPath, SharedState
+from appliance.shared import SharedState
 from appliance.store import MemoryJournal
 
 _ONLY_AT_START = ("name", "state_directory", "max_files", "log", "manhole")

@@ -45,8 +45,8 @@ The demonstration runs: eight sites share three addresses.  In another terminal,
 
   connections prolong what the next answer promises: fetch the page a few times, and ask for the address again
 
-  three sites get an address, the fourth has to wait (SERVFAIL) until one has ended and cooled, some 11 s
-    for n in 1 2 3 5; do dig @127.0.0.1 -p 5300 site$n.demo.test +noall +answer +comments | grep -E 'status|IN'; done
+  three sites have an address at once, the fourth has to wait (SERVFAIL) until one has ended and cooled, some 11 s
+    for n in 1 2 3 5; do dig @127.0.0.1 -p 5300 site$n.demo.test +noall +answer +comments | grep -E 'status:|IN.A'; done
 
   a connection keeps its lease: this one goes on for {HOLD_SECONDS} s, far longer than its TTL
     curl -N http://$(dig @127.0.0.1 -p 5300 +short site4.demo.test):8080/hold

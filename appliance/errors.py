@@ -8,6 +8,7 @@ never an exception here: the packet path returns values.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 
 import attrs
@@ -50,8 +51,27 @@ class ListenError(ApplianceError):
     """An endpoint of ours could not be opened (port in use, no right, address not on this host)."""
 
 
+class Blame(enum.Enum):
+    """What is in the way of a data path."""
+
+    ADDRESS = "address"
+    """No site can use the address: it is not on this host."""
+    PORT = "port"
+    """A port that the site wants there cannot be had; a site that wants others may still use the address."""
+    PROCESS = "process"
+    """We cannot open anything now (no file descriptors); neither the address nor the port is at fault."""
+
+
 class DataPathError(ApplianceError):
-    """The data path of a lease could not be opened; the grant that asked for it declines the address."""
+    """
+    The data path of a lease could not be opened; the grant that asked for it declines the address.
+
+    :param blame: for whom the address is declined, if for anybody.
+    """
+
+    def __init__(self, message: str, *, blame: Blame = Blame.ADDRESS) -> None:
+        self.blame = blame
+        super().__init__(message)
 
 
 class JournalError(ApplianceError):

@@ -76,9 +76,14 @@ class AddressFreed(AddressEvent):
 
 @attrs.frozen(kw_only=True)
 class AddressDeclined(AddressEvent):
-    """The data path for ``site`` could not be opened; nobody gets ``address`` until ``until``."""
+    """
+    The data path for ``site`` could not be opened, and ``address`` is left alone until ``until``.
+
+    :param by_all: by every site; else by this one only, whose port is taken there.
+    """
 
     site: str
+    by_all: bool
     reason: str
     until: float
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import attrs
 import dns.rcode
 from twisted.logger import Logger
 
-from appliance.errors import DataPathError, JournalError
+from appliance.errors import Blame, DataPathError, JournalError
 from appliance.events import AddressDeclined, AddressFreed, AddressRemoved, Event, LeaseGranted, PoolExhausted
+from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Plan, Promise
 from appliance.model import Address, Exhausted, Pool, Site
 from appliance.naming import Answer, NeedsLease, Question, Zones, answer, exhausted, leased
@@ -27,27 +27,6 @@ MAX_DECLINES = 3
 
 RECLAIM_ON_DEMAND = 16
 """Most deadlines that a grant looks at when the reaper is late."""
-
-
-class DataPath(Protocol):
-    """The port through which a grant opens the way for traffic."""
-
-    def open(self, address: Address, site: Site) -> None:
-        """
-        Traffic to ``address`` reaches ``site`` when this returns; opening what is open brings it up to date.
-
-        :raises DataPathError: when it cannot; then what was open before still is.
-        """
-
-    def close(self, address: Address, site: str) -> None:
-        """No new traffic to ``address`` reaches ``site``; TCP connections go on, UDP sessions end."""
-
-
-class Journal(Protocol):
-    """The port through which a change is recorded before it is promised to anybody."""
-
-    def record(self, event: Event) -> None:
-        """:raises JournalError: when it cannot; a grant is then undone."""
 
 
 class SharedState:
@@ -124,27 +103,39 @@ class SharedState:
             plan = table.plan(site_name, now)
             if plan is None:
                 break
-            if self._open(table, plan, site):
+            blame = self._open(table, plan, site)
+            if blame is None:
                 return self._commit(table, plan)
+            if blame is Blame.PROCESS:
+                break
         self.happened["LeaseRefused"] += 1
         if site.pool not in self._exhausted:
             self._exhausted.add(site.pool)
             self._publish([PoolExhausted(at=now, pool=site.pool, site=site_name)])
         return None
 
-    def _open(self, table: LeaseTable, plan: Plan, site: Site) -> bool:
-        """Open the data path of a plan; where it fails its address is declined."""
+    def _open(self, table: LeaseTable, plan: Plan, site: Site) -> Blame | None:
+        """Open the data path of a plan; where the address or the port is to blame, it is declined."""
         try:
             self._data_path.open(plan.address, site)
         except DataPathError as error:
-            until = table.decline(plan)
+            if error.blame is Blame.PROCESS:
+                return error.blame
+            by_all = error.blame is Blame.ADDRESS
+            until = table.decline(plan, by_all=by_all)
             self._data_path.close(plan.address, site.name)
             declined = AddressDeclined(
-                at=plan.at, pool=site.pool, address=plan.address, site=site.name, reason=str(error), until=until
+                at=plan.at,
+                pool=site.pool,
+                address=plan.address,
+                site=site.name,
+                by_all=by_all,
+                reason=str(error),
+                until=until,
             )
             self._publish([declined])
-            return False
-        return True
+            return error.blame
+        return None
 
     def _commit(self, table: LeaseTable, plan: Plan) -> Promise | None:
         """Record a plan and make it true; where it cannot be recorded nothing has happened."""

@@ -121,15 +121,20 @@ class _Process(Service):
             print(demo.INSTRUCTIONS, file=sys.__stdout__, flush=True)
 
     def _start(self) -> None:
-        config = self._config
         if self._options["demo"]:
             self._folder = tempfile.mkdtemp(prefix="appliance-demo-")
-            config = attrs.evolve(config, manhole=ManholeSocket(str(Path(self._folder) / "manhole.sock")))
-        self._parts = [Appliance(reactor, config, self._options.read)]
+        config = self._with_manhole(self._config)
+        self._parts = [Appliance(reactor, config, lambda: self._with_manhole(self._options.read()))]
         if self._options["demo"]:
             self._parts.append(demo.DemoServers(reactor, config.sites.values()))
         for part in reversed(self._parts):
             part.startService()
+
+    def _with_manhole(self, config: Config) -> Config:
+        """The demonstration keeps no state, so its manhole has a folder of its own that goes with it."""
+        if self._folder is None:
+            return config
+        return attrs.evolve(config, manhole=ManholeSocket(str(Path(self._folder) / "manhole.sock")))
 
     def _give_up(self, error: ApplianceError) -> None:
         """

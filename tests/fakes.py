@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import attrs
 
-from appliance.errors import DataPathError, JournalError
+from appliance.errors import Blame, DataPathError, JournalError
 from appliance.events import Event
 from appliance.model import Address, Periods, Pool, Server, Service, Site
 
@@ -39,12 +39,20 @@ class FakeDataPath:
     Remembers what is open, as {address: site}.
 
     :param broken: addresses that cannot be opened.
+    :param taken: (address, site) where the site's port belongs to somebody else.
+    :param exhausted: nothing can be opened.
     """
 
     open_paths: dict[Address, Site] = attrs.Factory(dict)
     broken: set[Address] = attrs.Factory(set)
+    taken: set[tuple[Address, str]] = attrs.Factory(set)
+    exhausted: bool = False
 
     def open(self, address: Address, site: Site) -> None:
+        if self.exhausted:
+            raise DataPathError(f"{address}:80/tcp: too many open files", blame=Blame.PROCESS)
+        if (address, site.name) in self.taken:
+            raise DataPathError(f"{address}:80/tcp: port in use by another program", blame=Blame.PORT)
         if address in self.broken:
             raise DataPathError(f"{address}:80/tcp: address not on this host")
         self.open_paths[address] = site

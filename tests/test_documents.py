@@ -40,6 +40,17 @@ class DocumentTests(SynchronousTestCase):
         listed = set(re.findall(r"(?m)^   \* - ``([a-z-]+)``", (ROOT / "docs" / "events.rst").read_text()))
         self.assertEqual(named, listed)
 
+    def test_keys_exist(self) -> None:
+        """Each part of a key path that a document names is a key of etc/appliance.yaml, commented out ones included."""
+        reference = (ROOT / "etc" / "appliance.yaml").read_text()
+        known = {*re.findall(r"(?m)^[ #]*([a-z0-9_]+):", reference), "*"}
+        for path in DOCUMENTS:
+            for key in re.findall(
+                r"``((?:appliance|dns|pools|sites|control|timeouts|tcp)(?:\.[a-z_*]+)+)", path.read_text()
+            ):
+                if not key.endswith((".py", ".yaml")):
+                    self.assertEqual(set(key.split(".")) - known, set(), f"{path}: {key}")
+
     def test_files_exist(self) -> None:
         """A file that a document names is there."""
         for path in DOCUMENTS:

@@ -17,14 +17,20 @@ from twisted.trial.unittest import SynchronousTestCase
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 RANKS: dict[str, int] = {
-    **dict.fromkeys(("config", "model", "events", "errors", "deadlines"), 0),
+    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces"), 0),
     **dict.fromkeys(("leasing", "naming", "views"), 1),
     "shared": 2,
     **dict.fromkeys(("nameserver", "nat", "store", "control", "reaper", "demo"), 3),
     "assembly": 4,
     **dict.fromkeys(("tap", "commands"), 5),
 }
-SAME_RANK = {("config", "model"), ("config", "errors"), ("events", "model")}
+SAME_RANK = {
+    ("config", "model"),
+    ("config", "errors"),
+    ("events", "model"),
+    ("interfaces", "events"),
+    ("interfaces", "model"),
+}
 """Values may build on values."""
 
 PURE = ("leasing", "naming", "views")

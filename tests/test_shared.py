@@ -116,6 +116,41 @@ class GrantTests(SynchronousTestCase):
         [declined] = self.setting.heard_of(AddressDeclined)
         self.assertIn("address not on this host", declined.reason)
 
+    def test_a_port_that_is_taken_is_one_sites_trouble(self) -> None:
+        """The site leaves the address alone; others have it."""
+        setting = Setting([fakes.pool(4)], "a.example.test", "b.example.test")
+        setting.path.taken = {(address, "a.example.test") for address in fakes.addresses(3)}
+        self.assertEqual(setting.ask("a.example.test").rcode, dns.rcode.SERVFAIL)  # type: ignore[union-attr]
+        self.assertEqual([event.by_all for event in setting.heard_of(AddressDeclined)], [False] * 3)
+        answer = setting.ask("a.example.test")
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.4")
+        answer = setting.ask("b.example.test")
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.1")
+        self.assertEqual(len(setting.heard_of(AddressDeclined)), 3)
+
+    def test_a_port_that_is_taken_everywhere(self) -> None:
+        """Is tried on no more than 64 addresses in ten minutes, whoever asks how often; and then again."""
+        setting = Setting([fakes.pool(100)], "a.example.test", "b.example.test")
+        setting.path.taken = {(address, "a.example.test") for address in fakes.addresses(100)}
+        for _ in range(100):
+            setting.ask("a.example.test")
+        self.assertEqual(len(setting.heard_of(AddressDeclined)), 64)
+        self.assertEqual(len(setting.ask("b.example.test").answer), 1)  # type: ignore[union-attr]
+        setting.path.taken.clear()
+        setting.clock.advance(600)
+        self.assertEqual(len(setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_without_descriptors_nobody_is_to_blame(self) -> None:
+        """The grant is refused, no address is declined, and the next one may succeed."""
+        setting = Setting([fakes.pool(2)], "a.example.test")
+        setting.path.exhausted = True
+        self.assertEqual(setting.ask("a.example.test").rcode, dns.rcode.SERVFAIL)  # type: ignore[union-attr]
+        setting.path.exhausted = False
+        self.assertEqual(len(setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
+        self.assertEqual(setting.heard_of(AddressDeclined), [])
+
     def test_three_tries_a_grant(self) -> None:
         """Then the pool counts as exhausted, although more addresses are free."""
         setting = Setting([fakes.pool(5)], "a.example.test")
@@ -274,6 +309,9 @@ class Model(RuleBasedStateMachine):
         self.wrong: list[AssertionError] = []
         self.setting.state.subscribe(self._hear)
 
+    def free(self) -> set[IPv4Address]:
+        return set(self.setting.state.tables()["public"].free())
+
     def _hear(self, event: Event) -> None:
         try:
             self._judge(event)
@@ -289,7 +327,7 @@ class Model(RuleBasedStateMachine):
             if event.address not in self.retired:
                 assert (event.address, event.site) not in self.alive.values(), "ended with a live connection (1.6)"
             self.reclaimed_at[event.address] = (event.site, event.at)
-        if isinstance(event, AddressDeclined) and event.address in self.promised:
+        if isinstance(event, AddressDeclined) and event.address in self.promised and event.address not in self.free():
             self.reclaimed_at[event.address] = (self.promised[event.address][0], event.at)
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
@@ -349,6 +387,7 @@ class Model(RuleBasedStateMachine):
         trouble=st.one_of(
             st.tuples(st.just("journal"), st.booleans()),
             st.tuples(st.just("broken"), st.sampled_from(fakes.addresses(3))),
+            st.tuples(st.just("taken"), st.tuples(st.sampled_from(fakes.addresses(3)), st.sampled_from(NAMES))),
             st.tuples(st.just("mended"), st.sampled_from(fakes.addresses(3))),
             st.tuples(st.just("sites"), st.integers(min_value=1, max_value=len(NAMES))),
             st.tuples(st.just("addresses"), st.sets(st.sampled_from(fakes.addresses(3)), min_size=1)),
@@ -361,8 +400,11 @@ class Model(RuleBasedStateMachine):
                 self.setting.journal.full = refuses
             case "broken", address:
                 self.setting.path.broken.add(address)
+            case "taken", conflict:
+                self.setting.path.taken.add(conflict)
             case "mended", address:
                 self.setting.path.broken.discard(address)
+                self.setting.path.taken.clear()
             case "sites", count:
                 self._reload(fakes.pool(3), NAMES[:count])
             case "addresses", kept:

@@ -29,7 +29,7 @@ _LINES: dict[type[Event], tuple[str, str]] = {
 _ALARMS: dict[type[Event], tuple[str, str]] = {
     AddressDeclined: (
         "address-declined",
-        "{event}: {address} of {pool} is left alone for {for_seconds} s, for it cannot be opened: {reason}",
+        "{event}: {address} of {pool} is left alone for {for_seconds} s{by_whom}, for it cannot be opened: {reason}",
     ),
     PoolExhausted: ("pool-exhausted", "{event}: {pool} has no address for {site}; said again after the next grant"),
 }
@@ -50,5 +50,7 @@ class EventLog:
         for end in _ENDS:
             if hasattr(event, end):
                 fields["for_seconds"] = round(getattr(event, end) - event.at)
+        if isinstance(event, AddressDeclined):
+            fields["by_whom"] = "" if event.by_all else f" by {event.site}"
         write = self._log.warn if alarm else self._log.info
         write(line, event=name, pool=event.pool, **fields)

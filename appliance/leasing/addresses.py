@@ -7,7 +7,7 @@ This file alone moves an address from one to another, so that the partition can 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from appliance.events import AddressAdded, AddressFreed, AddressRemoved, Event
 from appliance.leasing.lease import Counts, Declined, Lease, State
@@ -49,16 +49,23 @@ class Addresses:
             waiting=waiting,
         )
 
-    def free_count(self) -> int:
-        return len(self._free)
-
     def count(self) -> int:
         """All addresses that are in the pool or still held in it."""
         return len(self._free) + len(self._held) + len(self._declined)
 
-    def pick(self, preferred: Address | None) -> Address:
-        """The preferred one if it is free, else the one that has been free longest.  One must be free."""
-        return preferred if preferred is not None and preferred in self._free else next(iter(self._free))
+    def free_count(self) -> int:
+        return len(self._free)
+
+    def pick(self, preferred: Address | None, avoided: Container[Address]) -> Address | None:
+        """
+        The preferred one if it is free, else the one that has been free longest.
+
+        :param avoided: addresses that will not do; the cost is O(how many of these are free).
+        :return: None when no other is free.
+        """
+        if preferred is not None and preferred in self._free and preferred not in avoided:
+            return preferred
+        return next((address for address in self._free if address not in avoided), None)
 
     def hold(self, lease: Lease, former: Lease | None) -> None:
         """``lease`` takes its address: out of the free ones, or from ``former``, the same site's earlier lease."""

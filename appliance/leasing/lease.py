@@ -69,6 +69,26 @@ class Plan:
     bound: bool
     former: Lease | None
 
+    def lease(self, *, unused: int) -> Lease:
+        """
+        The lease that this plan means.
+
+        :param unused: renewals without a connection that it begins with.
+        """
+        return Lease(
+            site=self.site,
+            address=self.address,
+            granted_at=self.at,
+            promised_until=self.promised_until,
+            ends_at=self.ends_at,
+            state=State.BOUND if self.bound else State.OFFERED,
+            longest=max(self.ttl, self.former.longest) if self.former is not None else self.ttl,
+            unused=unused,
+            counted_at=self.at,
+            requests=self.requests,
+            requested_at=self.at,
+        )
+
 
 @attrs.define(eq=False, kw_only=True)
 class Lease:

@@ -7,8 +7,7 @@ Invariants, each held by a property test:
 * an address has at most one holder, a site at most one lease that is not retired;
 * a lease never ends before an answer that was given from it, and nobody else gets the address before it has cooled.
 
-Costs: asking, granting and renewing O(1), ending O(log n); refusing looks at no more waiting sites than there are free
-addresses.
+Costs: asking, granting and renewing O(1), ending O(log n), refusing O(free addresses) at worst.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from appliance.deadlines import Deadlines
 from appliance.events import Event, LeaseBound, LeaseReclaimed
 from appliance.leasing.addresses import Addresses
+from appliance.leasing.avoided import Avoided
 from appliance.leasing.connections import Connections
 from appliance.leasing.lease import Counts, Declined, Lease, Plan, Promise, State
 from appliance.leasing.periods import Span, explain, pressure_of, span
@@ -38,11 +38,11 @@ class LeaseTable:
     """
 
     def __init__(self, pool: Pool, connections: Connections) -> None:
-        self.pool, self._connections = pool, connections
-        self._addresses = Addresses(pool)
+        self.pool, self._connections, self._addresses = pool, connections, Addresses(pool)
         self._leases: dict[str, Lease] = {}
         self._former: dict[str, Address] = {}
         self._waiting = WaitingLine()
+        self._avoided = Avoided()
         self._deadlines: Deadlines[Lease | Declined] = Deadlines(_deadline_of)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -109,18 +109,20 @@ class LeaseTable:
         Sites that were refused in the last 30 s go first.  A site takes its own cooling address back at once (1.11),
         but one whose leases saw no connection for as many renewals as are allowed stands behind those who wait.
 
-        :return: None when the site has to wait; it is now remembered as waiting.
+        :return: None when the site has to wait (it is now remembered as waiting), or can open none of the free ones.
         """
         former = self._former_lease(site)
         available = self._addresses.free_count() + (former is not None)
         if (former is None or self._spent(former)) and not self._waiting.is_turn(site, available, now):
             self._waiting.refuse(site, now)
             return None
-        address = former.address if former is not None else self._addresses.pick(self._former.get(site))
+        address = former.address if former is not None else self._pick(site, now)
+        if address is None:
+            return None
         bound = (address, site) in self._connections
         requests = former.recent_requests(now, self.pool.periods) if former is not None else 0.0
         ttl = self._span(requests, offered=not bound)
-        promised_until = now + ttl if former is None else max(now + ttl, former.promised_until)
+        promised_until = max(now + ttl, former.promised_until if former is not None else now)
         return Plan(
             site=site,
             address=address,
@@ -141,19 +143,7 @@ class LeaseTable:
             # Leases in a row that nobody connects to are counted through, or a name that only a prefetching
             # resolver asks for would keep its address from those who wait.
             unused = former.unused + 1
-        lease = Lease(
-            site=site,
-            address=plan.address,
-            granted_at=plan.at,
-            promised_until=plan.promised_until,
-            ends_at=plan.ends_at,
-            state=State.BOUND if plan.bound else State.OFFERED,
-            longest=max(plan.ttl, former.longest) if former is not None else plan.ttl,
-            unused=unused,
-            counted_at=plan.at,
-            requests=plan.requests,
-            requested_at=plan.at,
-        )
+        lease = plan.lease(unused=unused)
         self._addresses.hold(lease, former)
         self._leases[site] = lease
         self._former[site] = plan.address
@@ -161,14 +151,18 @@ class LeaseTable:
         self._deadlines.add(lease.ends_at, lease)
         return Promise(plan.address, plan.ttl, plan.at + plan.ttl)
 
-    def decline(self, plan: Plan) -> float:
+    def decline(self, plan: Plan, *, by_all: bool) -> float:
         """
         The data path of a plan could not be opened: leave its address alone for a while.
 
+        :param by_all: no site may have it; else only this one may not, unless it was its own already.
         :return: until when.
         """
         longest = plan.former.longest if plan.former is not None else 0
         until = plan.at + max(DECLINED_FOR, self.pool.periods.cooling, longest)
+        if plan.former is None and not by_all:
+            self._avoided.avoid(plan.site, plan.address, until)
+            return until
         if plan.former is not None:
             self._leave(plan.former)
         self._deadlines.add(until, self._addresses.decline(plan.address, until, plan.former))
@@ -252,6 +246,7 @@ class LeaseTable:
                 self._retire(lease)
             self._former.pop(site, None)
             self._waiting.leave(site)
+            self._avoided.forget(site)
 
     def pressure(self) -> float:
         """The factor by which the pool shortens its promises now (1.7)."""
@@ -273,6 +268,9 @@ class LeaseTable:
         lease.promised_until = max(lease.promised_until, now + ttl)
         lease.ends_at = max(lease.ends_at, lease.promised_until + self.pool.periods.grace)
         lease.longest = max(lease.longest, ttl)
+
+    def _pick(self, site: str, now: float) -> Address | None:
+        return self._addresses.pick(self._former.get(site), self._avoided.of(site, now))
 
     def _spent(self, lease: Lease) -> bool:
         """Has it been renewed by queries alone as often as is allowed?"""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import attrs
 
-from appliance.errors import DataPathError
+from appliance.errors import Blame, DataPathError
 from appliance.model import Service, Site, Transport
 from appliance.nat.datagrams import UdpListener
 from appliance.nat.fabric import Fabric, Reactor
@@ -60,7 +60,7 @@ class Nat:
         :raises DataPathError: a port cannot be opened, and all is as it was before; says which, why, and what to do.
         """
         if self._stopped:
-            raise DataPathError(f"{address}: the NAT proxy has stopped")
+            raise DataPathError(f"{address}: the NAT proxy has stopped", blame=Blame.PROCESS)
         former = self._holdings.get(address)
         if former is not None and former.site == site:
             return
@@ -118,9 +118,11 @@ class Nat:
         try:
             for (transport, port), service in services.items():
                 opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, service)
-        except BaseException:
+        except BaseException as error:
             for listener in opened.values():
                 listener.close()
+            if isinstance(error, DataPathError) and error.blame is Blame.PROCESS:
+                self._fabric.out_of_descriptors(error)
             raise
         return opened
 

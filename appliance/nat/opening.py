@@ -9,7 +9,7 @@ import os
 import socket
 from ipaddress import IPv4Address
 
-from appliance.errors import DataPathError
+from appliance.errors import Blame, DataPathError
 from appliance.model import Endpoint, Server, Service, Transport
 
 SocketAddress = tuple[str, int]
@@ -48,19 +48,21 @@ def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket
         if sock is not None:
             sock.close()
         endpoint = Endpoint(address=address, port=port)
-        raise DataPathError(f"{endpoint}/{transport.value}: {_advice(problem, address)}") from problem
+        blame, advice = _diagnosis(problem, address)
+        raise DataPathError(f"{endpoint}/{transport.value}: {advice}", blame=blame) from problem
     return sock
 
 
-def _advice(problem: OSError, address: IPv4Address) -> str:
+def _diagnosis(problem: OSError, address: IPv4Address) -> tuple[Blame, str]:
     match problem.errno:
         case errno.EADDRNOTAVAIL:
-            return f"address not on this host (add it to an interface: ip address add {address}/32 dev ...)"
+            hint = f"add it to an interface: ip address add {address}/32 dev ..."
+            return Blame.ADDRESS, f"address not on this host ({hint})"
         case errno.EADDRINUSE:
-            return "port in use by another program (ss -lnp shows which)"
+            return Blame.PORT, "port in use by another program (ss -lnp shows which)"
         case errno.EACCES | errno.EPERM:
-            return "no right to open ports below 1024 (grant CAP_NET_BIND_SERVICE)"
-        case errno.EMFILE | errno.ENFILE:
-            return "no file descriptors left (raise LimitNOFILE)"
+            return Blame.PORT, "no right to open ports below 1024 (grant CAP_NET_BIND_SERVICE)"
+        case errno.EMFILE | errno.ENFILE | errno.ENOBUFS | errno.ENOMEM:
+            return Blame.PROCESS, f"{os.strerror(problem.errno)} (raise LimitNOFILE)"
         case number:
-            return os.strerror(number or 0)
+            return Blame.ADDRESS, os.strerror(number or 0)

@@ -100,7 +100,7 @@ class GrantTests(SynchronousTestCase):
         driver = Driver(1)
         plan = driver.table.plan("a", 0.0)
         assert plan is not None
-        self.assertEqual(driver.table.decline(plan), 600.0)
+        self.assertEqual(driver.table.decline(plan, by_all=True), 600.0)
         self.assertIsNone(driver.ask("a", 1.0))
         self.assertEqual(driver.table.counts(1.0).declined, 1)
         self.assertEqual(driver.table.reclaim(599.0, limit=9), [])
@@ -114,7 +114,7 @@ class GrantTests(SynchronousTestCase):
         driver.table.reclaim(11.0, limit=9)
         plan = driver.table.plan("a", 12.0)
         assert plan is not None
-        self.assertEqual(driver.table.decline(plan), 1012.0)
+        self.assertEqual(driver.table.decline(plan, by_all=True), 1012.0)
 
     def test_declining_ends_a_lease_that_was_to_be_taken_up_again(self) -> None:
         """The site has nothing then, and asks as a newcomer."""
@@ -123,7 +123,7 @@ class GrantTests(SynchronousTestCase):
             driver.ask("a", float(now))
         plan = driver.table.plan("a", 44.5)
         assert plan is not None and plan.former is not None
-        driver.table.decline(plan)
+        driver.table.decline(plan, by_all=True)
         self.assertIsNone(driver.table.lease_of("a"))
 
 
