@@ -128,7 +128,7 @@ def _composed(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _fault(mark.line + 1 if mark else 0, _reason(error, text)) from None
-    except (yaml.YAMLError, UnicodeError) as error:
+    except yaml.YAMLError as error:
         raise _fault(0, f"not YAML: {error}") from None
 
 

@@ -6,6 +6,7 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from appliance.config.faults import Faults
 from tests.config import ZONE, faults, read, warnings
 
 POOLS = "pools:\n  p: {addresses: [203.0.113.1, 203.0.113.8-203.0.113.9]}\n"
@@ -207,6 +208,14 @@ class AllAtOnceTests(SynchronousTestCase):
 
 
 class SizeTests(SynchronousTestCase):
+    def test_guesses_are_bounded(self) -> None:
+        """Not every one of a million unknown names is compared with all known ones."""
+        some = Faults("a.yaml")
+        known = [f"alpha-{i}" for i in range(100_000)]
+        guesses = [some.did_you_mean("alpha-1O", known) for _ in range(3)]
+        self.assertEqual([bool(guess) for guess in guesses], [True, True, False])
+        self.assertEqual(Faults("a.yaml").did_you_mean("a" * 10_000, ["a" * 10_000]), "")
+
     def test_many_faults(self) -> None:
         """Thousands of overlaps and unknown names among thousands: no check compares all with all."""
         count = 3000

@@ -177,6 +177,11 @@ class FileTests(SynchronousTestCase):
         place = os.path.join(self.folder, "zones/e.zone")
         self.assertEqual(self.said(), [f"a.yaml:4: '{place}' cannot be read: No such file or directory"])
 
+    def test_byte_order_mark_and_crlf(self) -> None:
+        """A file from another system is the same zone."""
+        self.write("e.zone", b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
+        self.assertEqual(self.config().dns.zones[0].source, HEAD)
+
     def test_own_line(self) -> None:
         path = self.write("e.zone", HEAD + "a 60 A x\n")
         self.assertEqual(self.said(), [f"{path}:3: Text input is malformed: a 60 A x"])
