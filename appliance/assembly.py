@@ -1,12 +1,14 @@
 """
 The composition root: from a configuration to running services.
 
-A start is a diff from nothing, a reload a diff from what runs.  Order matters: the tables and the data path are there
-before the first query is answered, and the last thing that a stop does is to end the connections.
+A start is a diff from nothing, a reload a diff from what runs.  Order matters: what was on the disk is in the tables,
+and the data paths stand, before the first query is answered; the last thing that a stop does is to write it down again.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,31 @@ from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import EventLog, Verbs
+from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory
 from appliance.errors import ApplianceError, ConfigError
+from appliance.events import Recovered
 from appliance.interfaces import DataPath
-from appliance.nameserver import NameServer
+from appliance.nameserver import Cookies, NameServer, secret_from
 from appliance.naming import SiteNames, Zones, from_text
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState
-from appliance.store import MemoryJournal
+from appliance.shared import SharedState, maximum_ttl
+from appliance.store import FileJournal, MemoryJournal
 
-_ONLY_AT_START = ("name", "state_directory", "max_files", "log", "manhole")
+_ONLY_AT_START = (
+    "name",
+    "state_directory",
+    "snapshot_interval",
+    "fsync",
+    "history",
+    "max_files",
+    "log",
+    "manhole",
+    "control_socket",
+)
+
+COOKIE_FILE = "cookie.secret"
+"""The file in the state folder where none is named."""
 
 
 class Appliance(Service):
@@ -42,54 +58,118 @@ class Appliance(Service):
     name = "appliance"
     _log = Logger()
 
-    def __init__(self, reactor: Any, config: Config, read: Callable[[], Config]) -> None:
+    def __init__(self, reactor: Any, config: Config, read: Callable[[], Config], *, recover: bool = False) -> None:
         self._reactor = reactor
         self._read = read
+        self._recover = recover
         self.config = config
         self.nat: Nat
-        self.state = SharedState(seconds=reactor.seconds, journal=MemoryJournal(), data_path=self._make_nat)
+        self.store = _store(reactor, config)
+        journal = self.store if self.store is not None else MemoryJournal()
+        self.state = SharedState(seconds=reactor.seconds, journal=journal, data_path=self._make_nat)
         self.state.subscribe(EventLog())
         self.reaper = Reaper(reactor, self.state)
-        self.nameserver = NameServer(reactor, self.state.answer, config.dns)
-        self._manhole: Service | None = None
+        self.nameserver: NameServer | None = None
+        self._reading = Reading(
+            self.state,
+            name=lambda: self.config.name,
+            version=__version__,
+            flows=self._flows,
+            find=self.store.find if self.store is not None else None,
+        )
+        self._changing = Changing(
+            self.state,
+            reload=self.reload,
+            snapshot=self.store.snapshot if self.store is not None else None,
+        )
+        self._doors: list[Service] = []
 
     def _make_nat(self, state: SharedState) -> DataPath:
         self.nat = Nat(self._reactor, state)
         return self.nat
 
     def startService(self) -> None:
-        """:raises ListenError: when an endpoint of ours cannot be opened."""
-        for warning in self.config.warnings:
+        """
+        State folder, tables, data paths, and only then the name server.
+
+        :raises ListenError: when an endpoint of ours cannot be opened.
+        :raises StateError: when the state folder cannot be used.
+        """
+        config = self.config
+        for warning in config.warnings:
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))
-        self.state.configure(self.config.pools, self.config.sites, zones_of(self.config))
+        recovered = self.store.open(recover=self._recover) if self.store is not None else Recovered()
+        self.state.configure(config.pools, config.sites, zones_of(config), recovered)
+        if self.store is not None:
+            self.store.serve(self.state.entries)
         self.reaper.startService()
+        self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, self._cookies())
         self.nameserver.startService()
-        if self.config.manhole is not None:
-            self._manhole = self._make_manhole()
-            self._manhole.startService()
+        self._doors = self._make_doors()
+        for door in self._doors:
+            door.startService()
         super().startService()
         self._log.info(
-            "{event}: {name} shares {addresses} addresses among {sites} sites",
+            "{event}: {name} shares {addresses} addresses among {sites} sites; {leases} leases from before",
             event="started",
-            name=self.config.name,
-            addresses=sum(len(pool.addresses) for pool in self.config.pools.values()),
-            sites=len(self.config.sites),
+            name=config.name,
+            addresses=sum(len(pool.addresses) for pool in config.pools.values()),
+            sites=len(config.sites),
+            leases=sum(1 for table in self.state.tables().values() for _ in table.held()),
         )
 
-    def reload(self) -> str:
+    def _cookies(self) -> Cookies | None:
+        config = self.config.dns.cookies
+        if not config.enabled:
+            return None
+        if config.secret is not None:
+            secret = secret_from(Path(config.secret))
+        elif self.config.state_directory is not None:
+            secret = secret_from(Path(self.config.state_directory) / COOKIE_FILE)
+        else:
+            secret = os.urandom(16)
+        return Cookies(secret, None, time.time)
+
+    def _make_doors(self) -> list[Service]:
+        """What lets people in."""
+        doors: list[Service] = []
+        if self.config.control_socket is not None:
+            factory = api_factory(self._reading, self._changing, self._reactor)
+            doors.append(PrivateSocket(self._reactor, "control.socket", Path(self.config.control_socket), factory))
+        if self.config.manhole is not None:
+            # Imported late because Twisted's terminal code installs the global reactor.
+            from appliance.control.manhole import manhole_service
+
+            verbs = Verbs(self.state, self._reading, self._changing)
+            keys = Path(self.config.state_directory) if self.config.state_directory is not None else None
+            doors.append(manhole_service(self._reactor, self.config.manhole, verbs.namespace(), keys))
+        return doors
+
+    def snapshot(self) -> None:
+        """Write the state to the disk now, as USR1 asks; the log says when it is there."""
+        if self.store is None:
+            self._log.warn("{event}: there is no state folder", event="snapshot-refused")
+            return
+        self.store.snapshot().addCallbacks(
+            lambda _: self._log.info("{event}", event="snapshot-written"),
+            lambda failure: self._log.error("{event}: {reason}", event="snapshot-failed", reason=str(failure.value)),
+        )
+
+    def reload(self) -> tuple[bool, str]:
         """
         Read the configuration and follow what has changed; a faulty one changes nothing.
 
-        :return: what to tell a person.
+        :return: whether it was taken over, and what to tell a person.
         """
         try:
             config = self._read()
-            self.nameserver.configure(config.dns)
+            if self.nameserver is not None:
+                self.nameserver.configure(config.dns)
         except ApplianceError as error:
             lines = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
             for line in lines:
                 self._log.error("{event}: {reason}", event="reload-refused", reason=line)
-            return "\n".join(["refused; what ran before still runs:", *lines])
+            return False, "\n".join(["refused; what ran before still runs:", *lines])
         before, self.config = self.config, config
         for warning in config.warnings:
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))
@@ -99,50 +179,62 @@ class Appliance(Service):
         zones = self.state.zones if same_names else zones_of(config)
         self.state.configure(config.pools, config.sites, zones)
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
+        if config.dns.cookies != before.dns.cookies:
+            later.append("dns.cookies")
         self._log.info(
             "{event}: {later}", event="reloaded", later=f"at the next start: {later}" if later else "all of it"
         )
-        return f"reloaded; only a new start changes {', '.join(later)}" if later else "reloaded"
+        return True, f"reloaded; only a new start changes {', '.join(later)}" if later else "reloaded"
 
     def stopService(self) -> Deferred[None]:
-        """No more answers, then no more connections, and an end to those that are left after ``stop_timeout``."""
+        """No more answers, then no more connections, then the last snapshot."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for name, stop in (
-            ("nameserver", self.nameserver.stopService),
-            ("reaper", self.reaper.stopService),
-            ("manhole", self._manhole.stopService if self._manhole is not None else None),
-            ("nat", lambda: self.nat.stop(self.config.stop_timeout)),
-        ):
+        parts: list[tuple[str, Callable[[], object]]] = []
+        if self.nameserver is not None:
+            parts.append(("nameserver", self.nameserver.stopService))
+        parts += [("control", door.stopService) for door in self._doors]
+        parts.append(("nat", lambda: self.nat.stop(self.config.stop_timeout)))
+        parts.append(("reaper", self.reaper.stopService))
+        if self.store is not None:
+            parts.append(("store", self.store.stop))
+        for name, stop in parts:
             try:
-                stopped = stop() if stop is not None else None
+                stopped = stop()
                 if isinstance(stopped, Awaitable):
                     await stopped
             except Exception:
                 self._log.failure("{event}: {part}", event="stop-failed", part=name)
         self._log.info("{event}", event="stopped")
 
-    def _make_manhole(self) -> Service:
-        # Imported late because Twisted's terminal code installs the global reactor.
-        from appliance.control.manhole import ManholeService
-
-        assert self.config.manhole is not None
-        verbs = Verbs(
-            self.state,
-            version=__version__,
-            reload=self.reload,
-            connection_rows=self._connection_rows,
-        )
-        keys = Path(self.config.state_directory) if self.config.state_directory is not None else None
-        return ManholeService(self._reactor, self.config.manhole, verbs.namespace(), keys)
-
-    def _connection_rows(self) -> list[dict[str, object]]:
+    def _flows(self) -> list[dict[str, object]]:
         return [
-            {**attrs.asdict(flow, recurse=False), "transport": flow.transport.value, "age": round(flow.age, 1)}
+            {
+                **attrs.asdict(flow, recurse=False),
+                "transport": flow.transport.value,
+                "client": str(flow.client),
+                "address": str(flow.address),
+                "age": round(flow.age, 1),
+            }
             for flow in self.nat.connections()
         ]
+
+
+def _store(reactor: Any, config: Config) -> FileJournal | None:
+    """The journal of a configuration that keeps its state on the disk."""
+    if config.state_directory is None:
+        return None
+    periods = [pool.periods for pool in config.pools.values()]
+    return FileJournal(
+        reactor,
+        Path(config.state_directory),
+        fsync=config.fsync,
+        snapshot_interval=config.snapshot_interval,
+        history_seconds=config.history,
+        rest=max((max(each.maximum, each.cooling) + each.grace for each in periods), default=0.0),
+    )
 
 
 def zones_of(config: Config) -> Zones:
@@ -154,7 +246,7 @@ def zones_of(config: Config) -> Zones:
                 site=site.name,
                 names=tuple(from_text(name) for name in (site.name, *site.aliases)),
                 ipv6=site.ipv6,
-                ipv6_ttl=int(config.pools[site.pool].periods.maximum),
+                ipv6_ttl=maximum_ttl(config.pools, site),
             )
             for site in config.sites.values()
         ),

@@ -107,7 +107,7 @@ class DemoServers(Service):
     def startService(self) -> None:
         """:raises ListenError: when one of the private endpoints is in use."""
         for site in self._sites:
-            host, port = str(site.server.address), site.server.port
+            host, port = str(site.servers[0].address), site.servers[0].port
             try:
                 factory = WebSite(_Page(self._reactor, site.name))
                 # Its dates would be those of the boot clock, and nobody needs a log of the demonstration's pages.

@@ -76,3 +76,20 @@ class DataPathError(ApplianceError):
 
 class JournalError(ApplianceError):
     """A change could not be recorded; the operation that asked for it is undone."""
+
+
+class StateError(ApplianceError):
+    """The state folder cannot be used: taken by another process, damaged, or written by a newer appliance."""
+
+
+class RequestError(ApplianceError):
+    """
+    What a person asked of the running process cannot be done.
+
+    :param code: a word for programs, such as ``not-found``.
+    :param field: the part of the request that is at fault; empty for the whole of it.
+    """
+
+    def __init__(self, code: str, message: str, *, field: str = "") -> None:
+        self.code, self.field = code, field
+        super().__init__(message)

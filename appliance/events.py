@@ -1,15 +1,52 @@
 """
 What happened: frozen facts that SharedState hands to journal and subscribers.
 
-Every change of the tables is one of these; replaying them in order rebuilds the tables.  Instants are seconds on the
-process's one clock (boot time).
+Every change of the tables is one of these, and carries the whole state of what it changed: whoever remembers the last
+one of each lease knows the tables.  Instants are seconds on the process's one clock (boot time).
 """
 
 from __future__ import annotations
 
+import enum
+
 import attrs
 
 from appliance.model import Address
+
+
+class State(enum.Enum):
+    """Where a lease stands; ``leasing/lease.py`` draws it.  An address without a lease is free or declined."""
+
+    OFFERED = "offered"
+    BOUND = "bound"
+    DRAINING = "draining"
+    COOLING = "cooling"
+
+
+@attrs.frozen(kw_only=True)
+class LeaseRecord:
+    """
+    All that a lease is at one instant, and all that is needed to take it up after a restart.
+
+    :param server: name of its home server.
+    :param promised_until: the latest instant that an answer may promise before more is written: its durable horizon.
+    :param ends_at: ``promised_until + grace``; while cooling, when others may have the address.
+    :param longest: longest TTL that was promised, seconds.
+    :param unused: renewals since the last connection.
+    :param requests: connections to the server, decayed, as of the record.
+    """
+
+    pool: str
+    address: Address
+    site: str
+    server: str
+    state: State
+    granted_at: float
+    promised_until: float
+    ends_at: float
+    longest: int
+    unused: int
+    requests: float
 
 
 @attrs.frozen(kw_only=True)
@@ -17,59 +54,89 @@ class Event:
     """:param at: when it happened."""
 
     at: float
+
+
+@attrs.frozen(kw_only=True)
+class LeaseEvent(Event):
+    """Something about one lease, which is now as ``lease`` says."""
+
+    lease: LeaseRecord
+
+    @property
+    def pool(self) -> str:
+        return self.lease.pool
+
+    @property
+    def address(self) -> Address:
+        return self.lease.address
+
+    @property
+    def site(self) -> str:
+        return self.lease.site
+
+
+@attrs.frozen(kw_only=True)
+class LeaseGranted(LeaseEvent):
+    """The site got the address; it was free, or the same site took it up again before anybody else could."""
+
+
+@attrs.frozen(kw_only=True)
+class LeaseBound(LeaseEvent):
+    """The first connection since the grant came."""
+
+
+@attrs.frozen(kw_only=True)
+class LeaseExtended(LeaseEvent):
+    """Answers may reach further than before; said ahead of need, so that most renewals need not be written."""
+
+
+@attrs.frozen(kw_only=True)
+class LeaseReset(LeaseEvent):
+    """The lease was at its end with a live connection, and got another period (1.6)."""
+
+
+@attrs.frozen(kw_only=True)
+class LeaseDraining(LeaseEvent):
+    """It is not answered or renewed any more; ``reason`` is a few words for people."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class LeaseReclaimed(LeaseEvent):
+    """
+    The lease ended; the address cools, and the former site's data path stays, until ``lease.ends_at``.
+
+    :param connections_end: the connections that are left have had their time to drain.
+    """
+
+    connections_end: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class PoolEvent(Event):
+    """Something about a pool."""
+
     pool: str
 
 
 @attrs.frozen(kw_only=True)
-class PoolExhausted(Event):
+class PoolExhausted(PoolEvent):
     """A site asked and there was no address for it; said once, until a grant succeeds again."""
 
     site: str
 
 
 @attrs.frozen(kw_only=True)
-class AddressEvent(Event):
+class AddressEvent(PoolEvent):
     """Something about one address of the pool."""
 
     address: Address
 
 
 @attrs.frozen(kw_only=True)
-class LeaseGranted(AddressEvent):
-    """``site`` got ``address``; it was free, or the same site took it up again before anybody else could."""
-
-    site: str
-    promised_until: float
-    ends_at: float
-
-
-@attrs.frozen(kw_only=True)
-class LeaseBound(AddressEvent):
-    """The first connection since the grant reached ``site``."""
-
-    site: str
-
-
-@attrs.frozen(kw_only=True)
-class LeaseReset(AddressEvent):
-    """The lease was at its end with a live connection, and got another period (1.6)."""
-
-    site: str
-    promised_until: float
-    ends_at: float
-
-
-@attrs.frozen(kw_only=True)
-class LeaseReclaimed(AddressEvent):
-    """The lease ended; ``address`` cools, and the former site's data path stays, until ``cooling_until``."""
-
-    site: str
-    cooling_until: float
-
-
-@attrs.frozen(kw_only=True)
 class AddressFreed(AddressEvent):
-    """``address`` can be granted to anyone.  ``former`` is the site that it cooled from, if any."""
+    """``former`` holds nothing at ``address`` any more; None where it had been declined."""
 
     former: str | None
 
@@ -98,3 +165,58 @@ class AddressRemoved(AddressEvent):
     """``address`` left the pool: at once when it was free, else when its last holder (``former``) was done with it."""
 
     former: str | None
+
+
+@attrs.frozen(kw_only=True)
+class PinEvent(Event):
+    """Something about an address that one site has for good."""
+
+    site: str
+    address: Address
+
+
+@attrs.frozen(kw_only=True)
+class Pinned(PinEvent):
+    """
+    ``site`` has ``address`` for good.
+
+    :param static: as long as the configuration says so; else a person gave it, until a person takes it back.
+    """
+
+    static: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Unpinned(PinEvent):
+    """It is leased again like others, after it has cooled."""
+
+
+Entry = LeaseRecord | AddressFreed | Pinned
+"""What a snapshot consists of: the leases, who had the free addresses last (longest free first), and the pins."""
+
+
+@attrs.frozen(kw_only=True)
+class Recovered:
+    """
+    What was on disk at the start; all instants are on this process's clock already.
+
+    :param entries: as a snapshot's, each lease once.
+    :param crashed: the former process did not end in order: the last things it said may not be here.
+    :param unsure: leases may be missing altogether (a crash without ``fsync: grant``, or damage): addresses that
+        seem free may have been promised.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    crashed: bool = False
+    unsure: bool = False
+
+
+class Fsync(enum.Enum):
+    """When what is recorded is forced to the disk."""
+
+    GRANT = "grant"
+    """Before anybody is told of it: nothing that was promised is lost, whatever happens to the machine."""
+    INTERVAL = "interval"
+    """Once a second: survives the end of the process; the machine's may cost the last second."""
+    NEVER = "never"
+    """When the operating system likes."""

@@ -7,6 +7,7 @@ Nothing here changes or decides; configuration makes these values and everybody 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -60,21 +61,48 @@ class Service:
 
 @attrs.frozen(kw_only=True)
 class Server:
-    """A real server: where the traffic of a site ends.  ``port`` 0 keeps what the service's ``to`` says."""
+    """
+    A real server: where the traffic of a site ends.
+
+    :param port: 0 keeps what the service's ``to`` says.
+    :param weight: its share of a site's requests, relative to the site's other servers.
+    """
 
     name: str
     address: IPv4Address | IPv6Address
     port: int = 0
+    weight: int = 1
 
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """How long the data path waits, in seconds.  Defaults are those of RFC 5382 (idle) and RFC 4787 (udp)."""
+    """
+    How long the data path waits, in seconds.  Defaults are those of RFC 5382 (idle) and RFC 4787 (udp).
+
+    :param drain: how long connections may go on once their lease drains.
+    """
 
     connect: float = 3.0
     idle: float = 7200.0
     half_closed: float = 30.0
     udp: float = 300.0
+    drain: float = 300.0
+
+
+Keys = frozenset[int]
+"""A set of (protocol, port), each packed in a number: the port, plus 65536 for UDP."""
+
+UDP_KEYS = 65536
+"""What is added to a port to pack it as a UDP key."""
+
+
+def keys_of(services: Iterable[Service]) -> Keys:
+    """The keys that ``services`` take on a leased address."""
+    return frozenset(
+        port + (UDP_KEYS if service.transport is Transport.UDP else 0)
+        for service in services
+        for port in service.ports()
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -83,20 +111,50 @@ class Site:
     A name that leases an address.
 
     :param name: the name, lower case, without the last dot; it is also the site's identity in every table.
-    :param pool: name of the pool that it leases from.
+    :param pool: name of the pool that it leases from; empty for a site with an ``address`` of its own.
+    :param servers: at least one; the first that has no address yet is the next to get one (1.5).
+    :param addresses: most addresses at once, at most one a server.
+    :param address: static: the site has this address always and leases none.
     :param aliases: other names that are answered with the same lease.
     :param ipv6: what AAAA is answered with; never leased.
     :param max_sessions: most UDP sessions at once on all its leased ports together.
+    :ivar keys: what it takes on an address; made of ``services``.
     """
 
     name: str
     pool: str
     services: tuple[Service, ...]
-    server: Server
+    servers: tuple[Server, ...]
+    addresses: int = 1
+    address: Address | None = None
     aliases: tuple[str, ...] = ()
     ipv6: tuple[IPv6Address, ...] = ()
     timeouts: Timeouts = Timeouts()
     max_sessions: int = 65536
+    keys: Keys = attrs.field(init=False, eq=False, repr=False)
+
+    @keys.default
+    def _keys(self) -> Keys:
+        return keys_of(self.services)
+
+
+class Proof(enum.IntEnum):
+    """How sure it is that who asks is where the query says it came from."""
+
+    NONE = 0
+    """A datagram: its source may be forged."""
+    COOKIE = 1
+    """A datagram with a DNS cookie that we gave to that address (RFC 7873)."""
+    STREAM = 2
+    """A TCP connection."""
+
+
+@attrs.frozen
+class Asker:
+    """Who asks a question: the address that the query came from, and how sure that is."""
+
+    source: IPv4Address | IPv6Address
+    proof: Proof
 
 
 class Exhausted(enum.Enum):
@@ -118,6 +176,7 @@ class Periods:
     :param offer: most that is promised before the first connection.
     :param grace: how long after its last promise a lease still stands.
     :param cooling: how long a reclaimed address is kept from other sites.
+    :param hold: how long connections may keep resetting a lease before it drains; 0: for ever.
     :param unused_renewals: how often queries alone, without a connection, renew.
     """
 
@@ -127,7 +186,41 @@ class Periods:
     offer: float = 10.0
     grace: float = 5.0
     cooling: float = 120.0
+    hold: float = 0.0
     unused_renewals: int = 3
+
+
+@attrs.frozen(kw_only=True)
+class Quota:
+    """
+    Most offers that may wait for their first connection (1.9).
+
+    :param per_source: for all askers of one prefix together.
+    :param per_site: for one site.
+    :param ipv4_prefix: bits of an asker's address that count; ``ipv6_prefix`` likewise.
+    """
+
+    per_source: int = 8
+    per_site: int = 4
+    ipv4_prefix: int = 24
+    ipv6_prefix: int = 56
+
+
+@attrs.frozen(kw_only=True)
+class Tiers:
+    """
+    From which used fraction of a pool on a new grant needs more than a question (1.9); 1.0: never.
+
+    :param cookie: a valid DNS cookie, or TCP.
+    :param tcp: TCP.
+    :param reputation: that enough of what the asker's prefix was offered before has been used:
+    :param minimum: this fraction, where an unknown prefix has one half.
+    """
+
+    cookie: float = 0.5
+    tcp: float = 0.8
+    reputation: float = 0.9
+    minimum: float = 0.3
 
 
 @attrs.frozen(kw_only=True)
@@ -137,10 +230,14 @@ class Pool:
 
     :param addresses: each address once, in the order of the configuration.
     :param adequate: the fraction of them that should be free; below it periods shrink.  0: they never do.
+    :param share_by_service: sites whose keys do not clash may hold the same address (1.12).
     """
 
     name: str
     addresses: tuple[Address, ...]
     periods: Periods = Periods()
     adequate: float = 0.25
+    share_by_service: bool = False
+    quota: Quota = Quota()
+    tiers: Tiers = Tiers()
     when_exhausted: Exhausted = Exhausted.SERVFAIL

@@ -43,11 +43,12 @@ def boot_seconds() -> float:
 class Options(usage.Options):
     """What follows ``twistd appliance`` on the command line."""
 
-    synopsis = "[--config FILE | --demo] [--check]"
+    synopsis = "[--config FILE | --demo] [--check | --recover]"
     optParameters = (("config", "c", None, "The configuration file (YAML)."),)
     optFlags = (
         ("demo", None, "Run the built-in demonstration; needs no root and no files."),
         ("check", None, "Check the configuration and exit: 0 when it can be used, 1 with all its errors."),
+        ("recover", None, "Start from a damaged state folder: keep what can be proved, and let the rest cool."),
     )
 
     loaded: Config
@@ -115,7 +116,9 @@ class _Process(Service):
         except ApplianceError as error:
             self._give_up(error)
         super().startService()
-        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(self._parts[0].reload))  # type: ignore[attr-defined]
+        appliance: Any = self._parts[0]
+        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(appliance.reload))
+        signal.signal(signal.SIGUSR1, lambda number, frame: reactor.callFromThread(appliance.snapshot))
         if self._options["demo"]:
             # Not sys.stdout, which twistd has turned into log lines.
             print(demo.INSTRUCTIONS, file=sys.__stdout__, flush=True)
@@ -123,18 +126,21 @@ class _Process(Service):
     def _start(self) -> None:
         if self._options["demo"]:
             self._folder = tempfile.mkdtemp(prefix="appliance-demo-")
-        config = self._with_manhole(self._config)
-        self._parts = [Appliance(reactor, config, lambda: self._with_manhole(self._options.read()))]
+        config = self._with_sockets(self._config)
+        recover = bool(self._options["recover"])
+        self._parts = [Appliance(reactor, config, lambda: self._with_sockets(self._options.read()), recover=recover)]
         if self._options["demo"]:
             self._parts.append(demo.DemoServers(reactor, config.sites.values()))
         for part in reversed(self._parts):
             part.startService()
 
-    def _with_manhole(self, config: Config) -> Config:
-        """The demonstration keeps no state, so its manhole has a folder of its own that goes with it."""
+    def _with_sockets(self, config: Config) -> Config:
+        """The demonstration keeps no state, so its sockets have a folder of their own that goes with it."""
         if self._folder is None:
             return config
-        return attrs.evolve(config, manhole=ManholeSocket(str(Path(self._folder) / "manhole.sock")))
+        folder = Path(self._folder)
+        manhole = ManholeSocket(str(folder / "manhole.sock"))
+        return attrs.evolve(config, manhole=manhole, control_socket=str(folder / "control.sock"))
 
     def _give_up(self, error: ApplianceError) -> None:
         """

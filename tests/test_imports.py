@@ -27,6 +27,7 @@ RANKS: dict[str, int] = {
 SAME_RANK = {
     ("config", "model"),
     ("config", "errors"),
+    ("config", "events"),
     ("events", "model"),
     ("interfaces", "events"),
     ("interfaces", "model"),

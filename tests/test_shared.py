@@ -5,27 +5,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
-import attrs
 import dns.rcode
 import dns.rdatatype
 import dns.zone
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    invariant,
-    multiple,
-    rule,
-    run_state_machine_as_test,
-)
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.events import AddressDeclined, Event, LeaseGranted, LeaseReclaimed, PoolExhausted
-from appliance.leasing import State
-from appliance.model import Exhausted, Pool
+from appliance.events import AddressDeclined, Event, LeaseGranted, PoolExhausted
+from appliance.model import Asker, Exhausted, Pool
 from appliance.naming import Answer, Question, SiteNames, Zones, from_text
 from appliance.shared import SharedState
 from tests import fakes
@@ -42,8 +30,8 @@ def zones(*names: str) -> Zones:
 class Setting:
     """A SharedState with fakes around it."""
 
-    def __init__(self, pools: list[Pool], *names: str) -> None:
-        self.clock = Clock()
+    def __init__(self, pools: list[Pool], *names: str, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.path = fakes.FakeDataPath()
         self.journal = fakes.FakeJournal()
         self.state = SharedState(seconds=self.clock.seconds, journal=self.journal, data_path=lambda state: self.path)
@@ -55,8 +43,11 @@ class Setting:
         sites = {name: fakes.site(name, pool=pool, server=server) for name in names}
         self.state.configure({pool.name: pool for pool in pools}, sites, zones(*names))
 
-    def ask(self, name: str) -> Answer | None:
-        return self.state.answer(Question(from_text(name), A))
+    def ask(self, name: str, asker: Asker | None = fakes.ASKER) -> Answer | None:
+        """One that does not have to wait for the disk."""
+        answer = self.state.answer(Question(from_text(name), A), asker)
+        assert not isinstance(answer, Deferred)
+        return answer
 
     def heard_of(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.heard if isinstance(event, kind)]
@@ -99,7 +90,7 @@ class GrantTests(SynchronousTestCase):
         assert answer is not None
         [rrset] = answer.answer
         self.assertEqual((rrset.ttl, str(rrset.rdatas[0])), (10, "192.0.2.1"))
-        self.assertEqual(self.setting.path.open_paths[IPv4Address("192.0.2.1")].name, "a.example.test")
+        self.assertEqual(self.setting.path.sites_at(IPv4Address("192.0.2.1")), ["a.example.test"])
 
     def test_other_types_never_lease(self) -> None:
         """AAAA, TXT and ANY of a site are answered without an address."""
@@ -160,10 +151,10 @@ class GrantTests(SynchronousTestCase):
 
     def test_a_grant_that_cannot_be_recorded_is_undone(self) -> None:
         """No answer, no data path, and the address is free for when the journal works again."""
-        self.setting.journal.full = True
+        self.setting.journal.failure = "no space left on device"
         self.assertEqual(self.setting.ask("a.example.test").rcode, dns.rcode.SERVFAIL)  # type: ignore[union-attr]
         self.assertEqual(self.setting.path.open_paths, {})
-        self.setting.journal.full = False
+        self.setting.journal.failure = None
         self.assertEqual(len(self.setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
 
     def test_when_exhausted(self) -> None:
@@ -211,7 +202,7 @@ class GrantTests(SynchronousTestCase):
             if isinstance(event, LeaseGranted) and event.site == "a.example.test":
                 self.setting.ask("b.example.test")
 
-        self.setting.state._subscribers.insert(0, grant_another)
+        self.setting.state._telling._subscribers.insert(0, grant_another)
         self.setting.ask("a.example.test")
         self.assertEqual(
             [event.site for event in self.setting.heard_of(LeaseGranted)], ["a.example.test", "b.example.test"]
@@ -224,7 +215,7 @@ class ConfigureTests(SynchronousTestCase):
         [one] = fakes.addresses(1)
         setting = Setting([fakes.pool(1)], "a.example.test")
         setting.ask("a.example.test")
-        other = Pool(name="other", addresses=(one,), periods=fakes.PERIODS)
+        other = Pool(name="other", addresses=(one,), periods=fakes.PERIODS, tiers=fakes.NO_TIERS)
         setting.configure([other], "b.example.test", pool="other")
         self.assertEqual(setting.ask("b.example.test").rcode, dns.rcode.SERVFAIL)  # type: ignore[union-attr]
         setting.clock.advance(11)
@@ -239,7 +230,8 @@ class ConfigureTests(SynchronousTestCase):
     def test_a_free_address_moves_at_once(self) -> None:
         """Whatever the order of the pools."""
         setting = Setting([fakes.pool(1)], "a.example.test")
-        setting.configure([Pool(name="a-other", addresses=fakes.addresses(1))], "a.example.test", pool="a-other")
+        other = Pool(name="a-other", addresses=fakes.addresses(1), tiers=fakes.NO_TIERS)
+        setting.configure([other], "a.example.test", pool="a-other")
         self.assertEqual(len(setting.ask("a.example.test").answer), 1)  # type: ignore[union-attr]
 
     def test_a_pool_with_several_addresses_leaves(self) -> None:
@@ -255,8 +247,8 @@ class ConfigureTests(SynchronousTestCase):
         setting = Setting([fakes.pool(1)], "a.example.test")
         setting.ask("a.example.test")
         setting.configure([fakes.pool(1)], "a.example.test", server="10.0.0.2")
-        [site] = setting.path.open_paths.values()
-        self.assertEqual(str(site.server.address), "10.0.0.2")
+        [(_, server)] = setting.path.open_paths.values()
+        self.assertEqual(str(server.address), "10.0.0.2")
 
     def test_a_removed_site_keeps_its_promise(self) -> None:
         """Its data path stays until the lease has ended and cooled; questions are answered no more."""
@@ -283,174 +275,3 @@ class ConfigureTests(SynchronousTestCase):
         setting.state.reclaim(limit=9)
         self.assertEqual(dict(setting.state.tables()), {})
         setting.state.connection_closed(IPv4Address("192.0.2.1"), "a.example.test")
-
-
-NAMES = [f"{letter}.example.test" for letter in "abcdef"]
-
-
-class Model(RuleBasedStateMachine):
-    """
-    SharedState beside what a client saw.
-
-    The model remembers each answer that was given and each connection that lives; what the tables say must never
-    contradict it.
-    """
-
-    flows = Bundle("flows")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setting = Setting([fakes.pool(3)], *NAMES)
-        self.promised: dict[IPv4Address, tuple[str, float]] = {}
-        self.alive: dict[int, tuple[IPv4Address, str]] = {}
-        self.reclaimed_at: dict[IPv4Address, tuple[str, float]] = {}
-        self.retired: set[IPv4Address] = set()
-        self.serial = 0
-        self.wrong: list[AssertionError] = []
-        self.setting.state.subscribe(self._hear)
-
-    def free(self) -> set[IPv4Address]:
-        return set(self.setting.state.tables()["public"].free())
-
-    def _hear(self, event: Event) -> None:
-        try:
-            self._judge(event)
-        except AssertionError as error:
-            # SharedState would only log it.
-            self.wrong.append(error)
-
-    def _judge(self, event: Event) -> None:
-        if isinstance(event, LeaseReclaimed):
-            site, until = self.promised[event.address]
-            assert site == event.site
-            assert event.at >= until + fakes.PERIODS.grace, "ended before its promise"
-            if event.address not in self.retired:
-                assert (event.address, event.site) not in self.alive.values(), "ended with a live connection (1.6)"
-            self.reclaimed_at[event.address] = (event.site, event.at)
-        if isinstance(event, AddressDeclined) and event.address in self.promised and event.address not in self.free():
-            self.reclaimed_at[event.address] = (self.promised[event.address][0], event.at)
-
-    @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
-    def query(self, names: list[str]) -> None:
-        """An answer names an address that nobody else was promised, for no longer than it can be kept."""
-        for name in names:
-            self._query(name)
-
-    def _query(self, name: str) -> None:
-        now = self.setting.clock.seconds()
-        if name not in self.setting.state.sites:
-            return
-        answer = self.setting.ask(name)
-        assert answer is not None
-        if not answer.answer:
-            return
-        [rrset] = answer.answer
-        address = IPv4Address(str(rrset.rdatas[0]))
-        assert 1 <= rrset.ttl <= fakes.PERIODS.maximum
-        site, until = self.promised.get(address, (name, 0.0))
-        if site != name:
-            former, at = self.reclaimed_at[address]
-            assert former == site and now >= at + fakes.PERIODS.cooling, "given away before it had cooled (1.11)"
-            until = 0.0
-        self.promised[address] = (name, max(until, now + rrset.ttl))
-        self.retired.discard(address)
-        lease = self.setting.state.tables()["public"].lease_of(name)
-        assert lease is not None and lease.ends_at >= now + rrset.ttl + fakes.PERIODS.grace
-        assert self.setting.path.open_paths[address].name == name, "answered before its data path stood (1.4)"
-
-    @rule(target=flows, address=st.sampled_from(fakes.addresses(3)))
-    def connect(self, address: IPv4Address) -> Any:
-        """A client reaches whoever the data path leads to."""
-        site = self.setting.path.open_paths.get(address)
-        if site is None:
-            return multiple()
-        self.setting.state.connection_opened(address, site.name)
-        self.serial += 1
-        self.alive[self.serial] = (address, site.name)
-        return self.serial
-
-    @rule(flow=consumes(flows))
-    def disconnect(self, flow: int) -> None:
-        self.setting.state.connection_closed(*self.alive.pop(flow))
-
-    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 3.0, 9.0, 10.0, 11.0, 20.0, 40.0]))
-    def wait(self, seconds: float) -> None:
-        """Time passes; the reaper comes when something is due, as its timer makes it."""
-        end = self.setting.clock.seconds() + seconds
-        while (due := self.setting.state.next_deadline()) is not None and due <= end:
-            self.setting.clock.advance(max(0.0, due - self.setting.clock.seconds()))
-            self.setting.state.reclaim(limit=2)
-        self.setting.clock.advance(end - self.setting.clock.seconds())
-
-    # One rule for all that seldom happens, for hypothesis picks rules with even chances.
-    @rule(
-        trouble=st.one_of(
-            st.tuples(st.just("journal"), st.booleans()),
-            st.tuples(st.just("broken"), st.sampled_from(fakes.addresses(3))),
-            st.tuples(st.just("taken"), st.tuples(st.sampled_from(fakes.addresses(3)), st.sampled_from(NAMES))),
-            st.tuples(st.just("mended"), st.sampled_from(fakes.addresses(3))),
-            st.tuples(st.just("sites"), st.integers(min_value=1, max_value=len(NAMES))),
-            st.tuples(st.just("addresses"), st.sets(st.sampled_from(fakes.addresses(3)), min_size=1)),
-        )
-    )
-    def trouble(self, trouble: tuple[str, Any]) -> None:
-        """The disk fills, an address leaves the host, somebody changes the configuration."""
-        match trouble:
-            case "journal", refuses:
-                self.setting.journal.full = refuses
-            case "broken", address:
-                self.setting.path.broken.add(address)
-            case "taken", conflict:
-                self.setting.path.taken.add(conflict)
-            case "mended", address:
-                self.setting.path.broken.discard(address)
-                self.setting.path.taken.clear()
-            case "sites", count:
-                self._reload(fakes.pool(3), NAMES[:count])
-            case "addresses", kept:
-                pool = attrs.evolve(fakes.pool(3), addresses=tuple(sorted(kept)))
-                self._reload(pool, list(self.setting.state.sites))
-
-    def _reload(self, pool: Pool, names: list[str]) -> None:
-        for lease in self.setting.state.tables()["public"].held():
-            if lease.address not in pool.addresses or lease.site not in names:
-                self.retired.add(lease.address)
-        self.setting.configure([pool], *names)
-
-    @invariant()
-    def nothing_was_wrong(self) -> None:
-        """What was heard agreed with what had been promised."""
-        assert not self.wrong, self.wrong
-
-    @invariant()
-    def addresses_are_in_one_place(self) -> None:
-        """Free, held and declined ones partition the pool, and nobody holds two."""
-        table = self.setting.state.tables()["public"]
-        counts = table.counts(self.setting.clock.seconds())
-        held = [lease.address for lease in table.held()]
-        free = list(table.free())
-        assert len(set(held)) == len(held) == counts.leased + counts.cooling
-        assert not set(held) & set(free) and len(free) == counts.free
-        assert counts.all <= 3
-        active = [lease.site for lease in table.held() if lease.state is not State.COOLING and not lease.retired]
-        assert len(active) == len(set(active))
-
-    @invariant()
-    def data_paths_are_those_of_the_leases(self) -> None:
-        """Every lease has its data path, and an address that nobody holds has none."""
-        table = self.setting.state.tables()["public"]
-        holders = {lease.address: lease.site for lease in table.held()}
-        assert {address: site.name for address, site in self.setting.path.open_paths.items()} == holders
-
-    @invariant()
-    def connections_are_those_that_live(self) -> None:
-        """The counts of SharedState are the flows of the model."""
-        for address, site in self.alive.values():
-            expected = sum(flow == (address, site) for flow in self.alive.values())
-            assert self.setting.state.connections.count(address, site) == expected
-
-
-class ModelTests(SynchronousTestCase):
-    def test_no_interleaving_breaks_a_promise(self) -> None:
-        """Queries, connections, time, failures and reloads in any order (1.1, 1.2, 1.3, 1.4, 1.6, 1.11)."""
-        run_state_machine_as_test(Model, settings=settings(max_examples=max(400, settings().max_examples)))

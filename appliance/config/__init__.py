@@ -13,6 +13,7 @@ configuration; knows nothing of the rooms that are configured.
 from appliance.config.loading import load, loads
 from appliance.config.values import (
     Config,
+    CookieConfig,
     DNSConfig,
     LogConfig,
     LogFormat,
@@ -25,6 +26,7 @@ from appliance.config.values import (
 
 __all__ = [
     "Config",
+    "CookieConfig",
     "DNSConfig",
     "LogConfig",
     "LogFormat",

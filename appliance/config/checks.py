@@ -6,6 +6,7 @@ Each check runs on whatever was good, whatever else was bad; none of them is qua
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -35,8 +36,10 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     :param zones: ``None`` if the section could not be read, so that nothing is known of them.
     """
     pools = _pool_addresses(root, faults)
-    _check_servers(root, pools, faults)
-    _check_listen(root, pools, faults)
+    statics = _static_addresses(root, faults)
+    _check_servers(root, pools, statics, faults)
+    _check_listen(root, pools, statics, faults)
+    _check_all_static(root, statics, faults)
     _check_sites(root, zones, faults)
     _check_unused(root, faults)
     if zones is not None and not zones:
@@ -59,9 +62,37 @@ def _pool_addresses(root: Root, faults: Faults) -> Occupied:
     return occupied
 
 
-def _check_servers(root: Root, pools: Occupied, faults: Faults) -> None:
+def _static_addresses(root: Root, faults: Faults) -> Mapping[IPv4Address, Node]:
+    """The addresses that sites have for good, after noting which are there twice."""
+    statics: dict[IPv4Address, Node] = {}
+    for site in root.get("sites", {}).values():
+        place = site.value.get("address")
+        if place is None:
+            continue
+        if place.value in statics:
+            before = statics[place.value]
+            faults.add(place.node, f"{place.value} is already {before.path} (line {before.line})")
+        statics.setdefault(place.value, place.node)
+    return statics
+
+
+def _check_all_static(root: Root, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
+    """A pool whose addresses are all some site's for good has none to lease."""
+    numbers = sorted(map(int, statics))
+    for name, pool in root.get("pools", {}).items():
+        runs = [run.value for run in pool.value.get("addresses", ())]
+        taken = sum(bisect.bisect_right(numbers, run.last) - bisect.bisect_left(numbers, run.first) for run in runs)
+        if taken and taken >= sum(map(len, runs)):
+            for site in root.get("sites", {}).values():
+                place = site.value.get("pool")
+                if place is not None and place.value == name and site.value.get("address") is None:
+                    faults.add(place.node, f"all addresses of pool '{name}' are static; none is left to lease")
+                    break
+
+
+def _check_servers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
     for server, node in _all_servers(root):
-        holder = _holder(pools, server.address)
+        holder = _holder(pools, statics, server.address)
         if holder:
             loop = "traffic to it would come back to the appliance"
             faults.add(node, f"server address {server.address} is in {shown(holder)}; {loop}")
@@ -78,23 +109,23 @@ def _all_servers(root: Root) -> Iterator[tuple[Server, Node]]:
                 yield entry.value, entry.node.entries["address"]
 
 
-def _check_listen(root: Root, pools: Occupied, faults: Faults) -> None:
+def _check_listen(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
     seen: dict[Any, Node] = {}
     for endpoint, node in ((each.value, each.node) for each in root.get("dns", {}).get("listen") or ()):
         if endpoint in seen:
             faults.add(node, f"{endpoint} is already in {seen[endpoint].path} (line {seen[endpoint].line})")
         seen.setdefault(endpoint, node)
-        holder = _holder(pools, endpoint.address)
-        if endpoint.address.is_unspecified and root.get("pools"):
+        holder = _holder(pools, statics, endpoint.address)
+        if endpoint.address.is_unspecified and (root.get("pools") or statics):
             takes = f"{endpoint} would take port {endpoint.port} of the pools' addresses"
             faults.add(node, f"{takes}; list the addresses to listen on")
         elif holder:
             faults.add(node, f"{endpoint.address} is in {shown(holder)}; the appliance must keep an address of its own")
 
 
-def _holder(pools: Occupied, address: IPv4Address | IPv6Address) -> Node | None:
+def _holder(pools: Occupied, statics: Mapping[IPv4Address, Node], address: IPv4Address | IPv6Address) -> Node | None:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else address
-    return pools.holder(mapped) if mapped else None
+    return (pools.holder(mapped) or statics.get(mapped)) if mapped else None
 
 
 def _check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
@@ -110,7 +141,34 @@ def _check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
             if apexes is not None:
                 _check_in_zone(name, node, apexes, faults)
         _check_references(root, site.value, faults)
+        _check_servers_of(site.value, site.node, faults)
         _check_ports(site.value, site.node, faults)
+
+
+def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
+    """One address a server: how many there may be, and that each server is there once."""
+    if "pool" in site and "address" in site and site["pool"] is None and site["address"] is None:
+        faults.add(node, "'pool' is required, or 'address' for a site that always has the same one")
+    seen: dict[object, Node] = {}
+    for server in site.get("servers", ()):
+        before = seen.setdefault(server.value, server.node)
+        if before is not server.node:
+            faults.add(server.node, f"this server is already {before.path} (line {before.line})")
+    written = node.entries.get("servers")
+    if "addresses" not in site or "servers" not in site or written is None or len(site["servers"]) < len(written.items):
+        return  # what is wrong there has been told
+    place, servers = site["addresses"], len(site["servers"])
+    addresses = place.value if place is not None else 1
+    if site.get("address") is not None and addresses > 1 and place is not None:
+        faults.add(place.node, f"found {addresses}; allowed: 1 for a site with a static 'address'")
+    elif addresses > servers and place is not None:
+        faults.add(place.node, f"found {addresses}; allowed: at most one a server, and there are {servers}")
+    elif servers > addresses:
+        hint = f"set addresses to {servers}" if site.get("address") is None else "list one"
+        faults.add(
+            written,
+            f"not yet supported: {servers} servers behind {addresses} address{'es' if addresses > 1 else ''}; {hint}",
+        )
 
 
 def _named(site: Placed[SiteFields], written: str, faults: Faults) -> tuple[str | None, list[tuple[str, Node]]]:
@@ -173,7 +231,7 @@ def _check_ports(site: SiteFields, node: Node, faults: Faults) -> None:
 
 def _check_unused(root: Root, faults: Faults) -> None:
     sites = [site.value for site in root.get("sites", {}).values()]
-    pools = {site["pool"].value for site in sites if "pool" in site}
+    pools = {pool.value for site in sites if (pool := site.get("pool")) is not None}
     servers = {server.value for site in sites for server in site.get("servers", ())}
     _warn_unused("pool", root.get("pools", {}), pools, faults)
     _warn_unused("server", root.get("servers", {}), servers, faults)

@@ -18,8 +18,8 @@ from appliance.config.faults import Faults
 from appliance.config.reading import Unreadable, read_text
 from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root, SiteFields
 from appliance.config.shapes import Placed
-from appliance.config.tree import SyntaxFault, parse
-from appliance.config.values import Config, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
+from appliance.config.tree import Node, SyntaxFault, parse
+from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
 from appliance.config.zones import read_zones
 from appliance.errors import ConfigError, Fault
 from appliance.model import Endpoint, Pool, Server, Site
@@ -27,6 +27,7 @@ from appliance.model import Endpoint, Pool, Server, Site
 DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
 DEFAULT_STATE = "var"
 DEFAULT_SOCKET = "manhole.sock"
+DEFAULT_CONTROL = "control.sock"
 
 _LONGEST_SOCKET_BYTES = 107
 """Of a UNIX socket's path on Linux (unix(7)), without the last NUL."""
@@ -66,22 +67,28 @@ def loads(text: str, *, file: str, folder: str) -> Config:
     check(root, zones, faults)
     state = _state_directory(root, folder)
     manhole = _manhole(root.get("control", {}), state, folder, faults)
+    control_socket = _control_socket(root.get("control", {}), state, faults)
     faults.refuse()
-    config = _build(root, zones or {}, manhole)
+    config = _build(root, zones or {}, folder, manhole)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
-    return attrs.evolve(config, state_directory=state, warnings=tuple(warnings))
+    return attrs.evolve(config, state_directory=state, control_socket=control_socket, warnings=tuple(warnings))
 
 
 def _build(
-    root: Root, zones: dict[dns.name.Name, ZoneConfig | None], manhole: ManholeSocket | ManholeSSH | None
+    root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str, manhole: ManholeSocket | ManholeSSH | None
 ) -> Config:
     """The values of a file without faults, where every key has its value or its default."""
+    cookies = root["dns"]["cookies"]
+    secret = cookies["secret"]
     appliance, control = root["appliance"], root["control"]
     servers = {name: named.value["server"] for name, named in root["servers"].items()}
     sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
     return Config(
         name=appliance["name"] or socket.gethostname(),
         state_directory=None,
+        snapshot_interval=appliance["snapshot_interval"],
+        fsync=appliance["fsync"],
+        history=appliance["history"],
         stop_timeout=appliance["stop_timeout"],
         max_files=appliance["max_files"],
         dns=DNSConfig(
@@ -89,10 +96,15 @@ def _build(
             zones=tuple(zone for zone in zones.values() if zone),
             udp_payload=root["dns"]["udp_payload"],
             tcp=root["dns"]["tcp"],
+            cookies=CookieConfig(
+                enabled=cookies["enabled"],
+                secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
+            ),
         ),
         pools=_pools(root),
         servers=MappingProxyType(servers),
         sites=MappingProxyType({site.name: site for site in sites}),
+        control_socket=None,
         manhole=manhole,
         log=control["log"],
     )
@@ -106,6 +118,9 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
                 addresses=tuple(address for run in pool.value["addresses"] for address in run.value.addresses()),
                 periods=pool.value["period"],
                 adequate=pool.value["adequate"],
+                share_by_service=pool.value["share_by_service"],
+                quota=pool.value["quota"],
+                tiers=pool.value["pressure"],
                 when_exhausted=pool.value["when_exhausted"],
             )
             for name, pool in root["pools"].items()
@@ -114,12 +129,17 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
 
 
 def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
-    (entry,) = fields["servers"]
+    chosen = tuple(
+        entry.value if isinstance(entry.value, Server) else servers[entry.value] for entry in fields["servers"]
+    )
+    pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
     return Site(
         name=name.lower().removesuffix("."),
-        pool=fields["pool"].value,
+        pool=pool.value if pool else "",
         services=tuple(service.value for service in fields["services"]),
-        server=entry.value if isinstance(entry.value, Server) else servers[entry.value],
+        servers=chosen,
+        addresses=addresses.value if addresses else 1,
+        address=static.value if static else None,
         aliases=tuple(alias.value for alias in fields["aliases"]),
         ipv6=tuple(address.value for address in fields["ipv6"]),
         timeouts=fields["timeouts"],
@@ -158,7 +178,24 @@ def _manhole_socket(place: Placed[ManholeFields], state: str | None, faults: Fau
     if state is None and not os.path.isabs(name):
         faults.add(node, "the socket lies in the state folder, and appliance.state_directory is 'none'; use ssh")
         return None
+    return ManholeSocket(_socket(name, node, state, faults))
+
+
+def _control_socket(control: ControlFields, state: str | None, faults: Faults) -> str | None:
+    given = control.get("socket")
+    name = given.value if given else DEFAULT_CONTROL
+    if state is None and not os.path.isabs(name):
+        if given:
+            faults.add(
+                given.node,
+                "the socket lies in the state folder, and appliance.state_directory is 'none'; write an absolute path",
+            )
+        return None
+    return _socket(name, given.node if given else Node("control.socket", 0, "nothing"), state, faults)
+
+
+def _socket(name: str, node: Node, state: str | None, faults: Faults) -> str:
     socket_path = os.path.join(state or "", name)
     if len(os.fsencode(socket_path)) > _LONGEST_SOCKET_BYTES:
         faults.add(node, f"'{socket_path}' is too long for a UNIX socket; allowed: {_LONGEST_SOCKET_BYTES} bytes")
-    return ManholeSocket(socket_path)
+    return socket_path

@@ -12,14 +12,10 @@ from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "appliance": frozenset({"snapshot_interval", "fsync", "history"}),
-    "dns": frozenset({"nsid", "rate_limit", "cookies", "client_subnet", "tsig"}),
+    "dns": frozenset({"nsid", "rate_limit", "client_subnet", "tsig"}),
     "dns.zones.*": frozenset({"primary", "transfer"}),
-    "pools.*": frozenset({"share_by_service", "quota", "pressure"}),
-    "pools.*.period": frozenset({"hold"}),
     "servers.*": frozenset(
         {
-            "weight",
             "probes",
             "threshold",
             "distinct_clients",
@@ -33,8 +29,6 @@ KEYS: Mapping[str, frozenset[str]] = {
     ),
     "sites.*": frozenset(
         {
-            "address",
-            "addresses",
             "predictor",
             "sticky",
             "buddies",
@@ -49,8 +43,8 @@ KEYS: Mapping[str, frozenset[str]] = {
         }
     ),
     "sites.*.services[]": frozenset({"name", "allow", "deny"}),
-    "sites.*.timeouts": frozenset({"keepalive", "drain"}),
-    "control": frozenset({"socket", "http", "peers"}),
+    "sites.*.timeouts": frozenset({"keepalive"}),
+    "control": frozenset({"http", "peers"}),
 }
 """Keys, by the place of the mapping that they are in."""
 
@@ -59,8 +53,3 @@ VALUES: Mapping[str, re.Pattern[str]] = {
     "sites.*.services[].port": re.compile(r"all"),
 }
 """Values of keys that work otherwise, by the place of the key; the whole value must match."""
-
-ONE_ONLY: Mapping[str, str] = {
-    "sites.*.servers": "several servers",
-}
-"""Lists that may have one entry only, by the place of the list, with what more of them would be."""

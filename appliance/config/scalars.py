@@ -53,6 +53,13 @@ def fraction(node: Node, faults: Faults) -> float:
     raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: a number from 0 to 1")
 
 
+def yes_no(node: Node, faults: Faults) -> bool:
+    """A reader of true or false, in any of YAML's spellings."""
+    if node.kind == "yes/no":
+        return node.text.lower() in ("true", "yes", "on", "y")
+    raise faults.wrong(node, f"found {node.found()}; allowed: true or false")
+
+
 def duration(low: float = 0.0, high: float = LONGEST) -> Reader[float]:
     """A reader of a span in seconds, from ``low`` to ``high``."""
 
@@ -113,6 +120,14 @@ def address6(node: Node, faults: Faults) -> IPv6Address:
     found = address(node, faults)
     if isinstance(found, IPv4Address):
         raise faults.wrong(node, f"found {found}; allowed: an IPv6 address")
+    return found
+
+
+def address4(node: Node, faults: Faults) -> IPv4Address:
+    """A reader of one IPv4 address that a host can have."""
+    found = address(node, faults)
+    if isinstance(found, IPv6Address):
+        raise faults.wrong(node, f"found {found}; allowed: an IPv4 address")
     return found
 
 

@@ -7,29 +7,34 @@ Defaults are those of the values (``model.py``, ``values.py``).  What is not her
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TypedDict
 
 import attrs
 
-from appliance.config.addresses import Run, run
 from appliance.config.faults import Faults, Unusable
+from appliance.config.pools import POOL, PoolFields
 from appliance.config.scalars import (
     address,
+    address4,
     address6,
     choice,
     duration,
     endpoint,
-    fraction,
     host_name,
     integer,
     path,
     text,
+    yes_no,
 )
 from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
 from appliance.config.tree import Node
 from appliance.config.values import LogConfig, LogFormat, LogLevel, TCPLimits
-from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Site, Timeouts, Transport
+from appliance.events import Fsync
+from appliance.model import Endpoint, Server, Service, Site, Timeouts, Transport
+
+MOST_SERVERS = 1024
+"""Of one site."""
 
 MOST_PORTS = 1024
 """Public ports of one site; each is a listening socket for as long as the site holds an address."""
@@ -45,17 +50,18 @@ class DNSFields(TypedDict, total=False):
     zones: dict[str, Placed[ZoneFields]]
     udp_payload: int
     tcp: TCPLimits
+    cookies: CookieFields
 
 
-class PoolFields(TypedDict, total=False):
-    addresses: tuple[Placed[Run], ...]
-    period: Periods
-    adequate: float
-    when_exhausted: Exhausted
+class CookieFields(TypedDict, total=False):
+    enabled: bool
+    secret: Placed[str] | None
 
 
 class SiteFields(TypedDict, total=False):
-    pool: Placed[str]
+    pool: Placed[str] | None
+    address: Placed[IPv4Address] | None
+    addresses: Placed[int]
     services: tuple[Placed[Service], ...]
     servers: tuple[Placed[Server | str], ...]
     aliases: tuple[Placed[str], ...]
@@ -67,11 +73,15 @@ class SiteFields(TypedDict, total=False):
 class ApplianceFields(TypedDict, total=False):
     name: str | None
     state_directory: Placed[str] | None
+    snapshot_interval: float
+    fsync: Fsync
+    history: float
     stop_timeout: float
     max_files: int | None
 
 
 class ControlFields(TypedDict, total=False):
+    socket: Placed[str] | None
     manhole: Placed[ManholeFields] | None
     log: LogConfig
 
@@ -95,18 +105,6 @@ class Root(TypedDict, total=False):
     servers: dict[str, Placed[ServerFields]]
     sites: dict[str, Placed[SiteFields]]
     control: ControlFields
-
-
-def _period(node: Node, faults: Faults) -> Periods:
-    periods = whole(_PERIOD, Periods)(node, faults)
-    if periods.minimum > periods.maximum:
-        place = node.entries.get("minimum") or node.entries.get("maximum") or node
-        reason = f"minimum {periods.minimum:g}s is more than maximum {periods.maximum:g}s"
-        raise faults.wrong(place, f"{reason}; allowed: minimum at most maximum")
-    if not periods.minimum <= periods.base <= periods.maximum:
-        span = f"{periods.minimum:g}s to {periods.maximum:g}s"
-        faults.warn(node.entries.get("base", node), f"base {periods.base:g}s is outside minimum to maximum ({span})")
-    return periods
 
 
 def _ports(node: Node, faults: Faults) -> range:
@@ -143,7 +141,7 @@ def _server(node: Node, faults: Faults) -> Server:
         raise Unusable
     port = fields["port"]
     name = str(Endpoint(fields["address"], port)) if port else str(fields["address"])
-    return Server(name=name, address=fields["address"], port=port)
+    return Server(name=name, address=fields["address"], port=port, weight=fields["weight"])
 
 
 def _server_or_name(node: Node, faults: Faults) -> Server | str:
@@ -168,6 +166,7 @@ _TCP = shape(
     max_queries=integer(1, 1_000_000_000),
 )
 _ZONE = Shape("dns.zones.*", {"file": Key(placed(path), None), "records": Key(placed(text), None)})
+_COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(path), None)})
 _DNS = Shape(
     "dns",
     {
@@ -175,6 +174,7 @@ _DNS = Shape(
         "zones": Key(named(_ZONE.read), {}),
         "udp_payload": Key(integer(512, 4096), 1232),
         "tcp": Key(whole(_TCP, TCPLimits), TCPLimits()),
+        "cookies": Key(_COOKIES.read, {"enabled": True, "secret": None}),
     },
 )
 _APPLIANCE = Shape(
@@ -182,31 +182,17 @@ _APPLIANCE = Shape(
     {
         "name": Key(text, None),
         "state_directory": Key(placed(path), None),
+        "snapshot_interval": Key(duration(1, 86400), 60.0),
+        "fsync": Key(choice(Fsync), Fsync.GRANT),
+        "history": Key(duration(), 90 * 86400.0),
         "stop_timeout": Key(duration(0, 86400), 5.0),
         "max_files": Key(integer(64, 2**31 - 1), None),
     },
 )
-_PERIOD = shape(
-    "pools.*.period",
-    Periods,
-    base=duration(1),
-    minimum=duration(1),
-    maximum=duration(1),
-    offer=duration(1),
-    grace=duration(),
-    cooling=duration(),
-    unused_renewals=integer(0, 1_000_000),
+_SERVER = Shape(
+    "servers.*",
+    {"address": Key(address), "port": Key(integer(0, 65535), 0), "weight": Key(integer(1, 65535), 1)},
 )
-_POOL = Shape(
-    "pools.*",
-    {
-        "addresses": Key(sequence(run, required=True)),
-        "period": Key(_period, Periods()),
-        "adequate": Key(fraction, 0.25),
-        "when_exhausted": Key(choice(Exhausted), Exhausted.SERVFAIL),
-    },
-)
-_SERVER = Shape("servers.*", {"address": Key(address), "port": Key(integer(0, 65535), 0)})
 _SERVICE = Shape(
     "sites.*.services[]",
     {"port": Key(_ports), "to": Key(integer(1, 65535), None), "protocol": Key(choice(Transport), Transport.TCP)},
@@ -218,11 +204,14 @@ _TIMEOUTS = shape(
     idle=duration(0.001),
     half_closed=duration(0.001),
     udp=duration(0.001),
+    drain=duration(),
 )
 _SITE = Shape(
     "sites.*",
     {
-        "pool": Key(placed(text)),
+        "pool": Key(placed(text), None),
+        "address": Key(placed(address4), None),
+        "addresses": Key(placed(integer(1, MOST_SERVERS)), None),
         "services": Key(sequence(_service, required=True)),
         "servers": Key(sequence(_server_or_name, required=True)),
         "aliases": Key(sequence(host_name), ()),
@@ -242,7 +231,11 @@ _MANHOLE = Shape(
 )
 _CONTROL = Shape(
     "control",
-    {"manhole": Key(placed(_manhole), None), "log": Key(whole(_LOG, LogConfig), LogConfig())},
+    {
+        "socket": Key(placed(path), None),
+        "manhole": Key(placed(_manhole), None),
+        "log": Key(whole(_LOG, LogConfig), LogConfig()),
+    },
 )
 
 ROOT = Shape(
@@ -250,7 +243,7 @@ ROOT = Shape(
     {
         "appliance": Key(_APPLIANCE.read, _APPLIANCE.read(Node("", 0, "nothing"), Faults(""))),
         "dns": Key(_DNS.read),
-        "pools": Key(named(_POOL.read), {}),
+        "pools": Key(named(POOL.read), {}),
         "servers": Key(named(_named_server), {}),
         "sites": Key(named(_SITE.read), {}),
         "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),

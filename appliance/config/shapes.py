@@ -94,9 +94,6 @@ class Shape:
         if pattern and not (node.items or node.entries) and pattern.fullmatch(node.text):
             faults.add(node, f"not yet supported: the value '{shorten(node.text)}'")
             return True
-        if place in notyet.ONE_ONLY and len(node.items) > 1:
-            faults.add(node, f"not yet supported: {notyet.ONE_ONLY[place]}; list one")
-            # The entries are still read, so that their own faults are told too.
         return False
 
 

@@ -15,6 +15,7 @@ import dns.name
 import dns.zone
 
 from appliance.errors import Fault
+from appliance.events import Fsync
 from appliance.model import Endpoint, Pool, Server, Site
 
 
@@ -31,6 +32,19 @@ class TCPLimits:
     max_connections: int = 512
     idle_timeout: float = 10.0
     max_queries: int = 1000
+
+
+@attrs.frozen(kw_only=True)
+class CookieConfig:
+    """
+    DNS cookies (RFC 7873).
+
+    :param secret: absolute path of the file; None: ``cookie.secret`` in the state folder, or made up at each start
+        where there is none.
+    """
+
+    enabled: bool = True
+    secret: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +76,7 @@ class DNSConfig:
     zones: tuple[ZoneConfig, ...]
     udp_payload: int = 1232
     tcp: TCPLimits = TCPLimits()
+    cookies: CookieConfig = CookieConfig()
 
 
 class LogFormat(enum.Enum):
@@ -110,22 +125,29 @@ class Config:
 
     :param name: this appliance's name.
     :param state_directory: absolute path; ``None`` keeps everything off the disk.
+    :param snapshot_interval: seconds between snapshots.
+    :param history: seconds for which it is known who held an address.
     :param stop_timeout: seconds that a stop drains.
     :param max_files: most open files; ``None`` for the process's hard limit.
     :param pools: by name, in the order of the file.
     :param servers: the named ones; those that a site lists inline are in its ``Site`` only.
     :param sites: by name (lower case, without the last dot), in the order of the file.
+    :param control_socket: absolute path; None where the state folder is none.
     :param warnings: what is suspicious but legal, in the order of the file's lines.
     """
 
     name: str
     state_directory: str | None
+    snapshot_interval: float
+    fsync: Fsync
+    history: float
     stop_timeout: float
     max_files: int | None
     dns: DNSConfig
     pools: Mapping[str, Pool]
     servers: Mapping[str, Server]
     sites: Mapping[str, Site]
+    control_socket: str | None
     manhole: ManholeSocket | ManholeSSH | None
     log: LogConfig
     warnings: tuple[Fault, ...] = ()

@@ -1,11 +1,24 @@
 """
-For the people who run it: the log of what happened, the manhole, and the verbs in it.
+For the people who run it: the log of what happened, the control socket, the manhole, and the verbs in both.
 
 The manhole module is not imported here: Twisted's terminal code installs the global reactor as it is imported.
 """
 
+from appliance.control.changing import Changing
 from appliance.control.eventlog import EventLog
 from appliance.control.logfile import log_observer
+from appliance.control.reading import Reading
+from appliance.control.socket import PrivateSocket, private_folder
 from appliance.control.verbs import Verbs
+from appliance.control.web import api_factory
 
-__all__ = ["EventLog", "Verbs", "log_observer"]
+__all__ = [
+    "Changing",
+    "EventLog",
+    "PrivateSocket",
+    "Reading",
+    "Verbs",
+    "api_factory",
+    "log_observer",
+    "private_folder",
+]

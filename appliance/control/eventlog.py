@@ -7,25 +7,39 @@ from twisted.logger import Logger
 from appliance.events import (
     AddressAdded,
     AddressDeclined,
+    AddressEvent,
     AddressFreed,
     AddressRemoved,
     Event,
     LeaseBound,
+    LeaseDraining,
+    LeaseEvent,
+    LeaseExtended,
     LeaseGranted,
     LeaseReclaimed,
     LeaseReset,
+    PinEvent,
+    Pinned,
+    PoolEvent,
     PoolExhausted,
+    Unpinned,
 )
 
 _LINES: dict[type[Event], tuple[str, str]] = {
-    LeaseGranted: ("lease-granted", "{event}: {address} to {site} for {for_seconds} s"),
+    LeaseGranted: ("lease-granted", "{event}: {address} to {site} ({server})"),
     LeaseBound: ("lease-bound", "{event}: {address} by the first connection to {site}"),
     LeaseReset: ("lease-reset", "{event}: {address} stays with {site}, which has live connections"),
+    LeaseDraining: ("lease-draining", "{event}: {address} of {site} is not answered any more: {reason}"),
     LeaseReclaimed: ("lease-reclaimed", "{event}: {address} from {site}; cools for {for_seconds} s"),
     AddressFreed: ("address-freed", "{event}: {address} of {pool}"),
     AddressAdded: ("address-added", "{event}: {address} to {pool}"),
     AddressRemoved: ("address-removed", "{event}: {address} from {pool}"),
+    Pinned: ("address-pinned", "{event}: {address} for {site}, until it is unpinned"),
+    Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
 }
+_SILENT = (LeaseExtended,)
+"""A busy site has one of these every few periods; nothing has changed that a person would look for."""
+
 _ALARMS: dict[type[Event], tuple[str, str]] = {
     AddressDeclined: (
         "address-declined",
@@ -33,7 +47,6 @@ _ALARMS: dict[type[Event], tuple[str, str]] = {
     ),
     PoolExhausted: ("pool-exhausted", "{event}: {pool} has no address for {site}; said again after the next grant"),
 }
-_ENDS = ("ends_at", "cooling_until", "until")
 
 
 class EventLog:
@@ -42,15 +55,21 @@ class EventLog:
     _log = Logger()
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, _SILENT):
+            return
         alarm = _ALARMS.get(type(event))
         name, line = alarm or _LINES[type(event)]
         fields = {field: getattr(event, field) for field in ("site", "reason") if hasattr(event, field)}
-        if hasattr(event, "address"):
+        if isinstance(event, LeaseEvent | PoolEvent):
+            fields["pool"] = event.pool
+        if isinstance(event, LeaseEvent | AddressEvent | PinEvent):
             fields["address"] = str(event.address)
-        for end in _ENDS:
-            if hasattr(event, end):
-                fields["for_seconds"] = round(getattr(event, end) - event.at)
+        if isinstance(event, LeaseEvent):
+            fields["server"] = event.lease.server
+        if isinstance(event, LeaseReclaimed):
+            fields["for_seconds"] = round(event.lease.ends_at - event.at)
         if isinstance(event, AddressDeclined):
+            fields["for_seconds"] = round(event.until - event.at)
             fields["by_whom"] = "" if event.by_all else f" by {event.site}"
         write = self._log.warn if alarm else self._log.info
-        write(line, event=name, pool=event.pool, **fields)
+        write(line, event=name, **fields)

@@ -21,23 +21,30 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from appliance.config import ManholeSocket, ManholeSSH
+from appliance.control.socket import PrivateSocket, private_folder
 from appliance.errors import ListenError
 
-SOCKET_MODE = 0o600
-FOLDER_MODE = 0o700
 
-
-class ManholeService(Service):
+def manhole_service(
+    reactor: Any, where: ManholeSocket | ManholeSSH, namespace: dict[str, object], keys: Path | None
+) -> Service:
     """
     :param namespace: what a person finds at the prompt.
     :param keys: the folder where the SSH host key is kept; None makes a new one each start.  Used for SSH only.
     """
+    if isinstance(where, ManholeSSH):
+        return SSHManhole(reactor, where, namespace, keys)
+    factory = Factory()
+    factory.protocol = lambda: ServerProtocol(Manhole, namespace=namespace)  # type: ignore[assignment]
+    return PrivateSocket(reactor, "control.manhole", Path(where.path), factory)
+
+
+class SSHManhole(Service):
+    """The prompt over SSH; see :func:`manhole_service`."""
 
     name = "manhole"
 
-    def __init__(
-        self, reactor: Any, where: ManholeSocket | ManholeSSH, namespace: dict[str, object], keys: Path | None
-    ) -> None:
+    def __init__(self, reactor: Any, where: ManholeSSH, namespace: dict[str, object], keys: Path | None) -> None:
         self._reactor = reactor
         self._where = where
         self._namespace = namespace
@@ -45,7 +52,7 @@ class ManholeService(Service):
         self._port: IListeningPort | None = None
 
     def startService(self) -> None:
-        """:raises ListenError: when the socket cannot be opened, or others could reach it."""
+        """:raises ListenError: when it cannot listen, or the extra is not installed."""
         try:
             self._port = self._listen()
         except CannotListenError as error:
@@ -64,13 +71,6 @@ class ManholeService(Service):
         return succeed(None) if port is None else maybeDeferred(port.stopListening)
 
     def _listen(self) -> Any:
-        if isinstance(self._where, ManholeSocket):
-            path = Path(self._where.path)
-            private_folder(path.parent)
-            factory = Factory()
-            factory.protocol = lambda: ServerProtocol(Manhole, namespace=self._namespace)  # type: ignore[assignment]
-            # wantPID: a socket that a killed process left behind does not hinder the next start.
-            return self._reactor.listenUNIX(str(path), factory, mode=SOCKET_MODE, wantPID=True)
         from appliance.control.ssh import manhole_factory  # needs the extra 'manhole'
 
         host_key = None
@@ -80,16 +80,3 @@ class ManholeService(Service):
         factory = manhole_factory(self._namespace, self._where.authorized_keys, host_key)
         listen = self._where.listen
         return self._reactor.listenTCP(listen.port, factory, interface=str(listen.address))
-
-
-def private_folder(folder: Path) -> None:
-    """
-    Make a folder that only we can enter, or see that it is one.
-
-    :raises ListenError: where others can enter it; changing the mode of a folder that we did not make could lock
-        somebody out who needs it.
-    """
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    mode = folder.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ListenError(f"{folder}: others can enter this folder (mode {mode:o}); chmod 700 {folder}")

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import dns.exception
 import dns.rcode
 import dns.rdatatype
+from twisted.internet.defer import Deferred
 
-from appliance.naming import Question, from_text, to_text
+from appliance.control.changing import Changing
+from appliance.control.reading import MOST_ROWS, Reading
+from appliance.errors import RequestError
+from appliance.naming import Answer, Question, from_text, to_text
 from appliance.shared import SharedState
-from appliance.views import as_table, lease_rows, pool_rows, site_rows
+from appliance.views import as_table, explanation_text, for_people, status_text
 
 
 class Verbs:
-    """
-    Each verb prints; ``help()`` says which there are.
+    """Each verb prints; ``help()`` says which there are."""
 
-    :param reload: reads the configuration again; returns what to tell the person.
-    :param connection_rows: the connections that the NAT carries, as dicts.
-    """
-
-    def __init__(
-        self,
-        state: SharedState,
-        *,
-        version: str,
-        reload: Callable[[], str],
-        connection_rows: Callable[[], list[dict[str, object]]],
-    ) -> None:
+    def __init__(self, state: SharedState, reading: Reading, changing: Changing) -> None:
         self._state = state
-        self._version = version
-        self._reload = reload
-        self._connection_rows = connection_rows
-        self._started_at = state.now()
+        self._reading = reading
+        self._changing = changing
 
     def namespace(self) -> dict[str, object]:
         """The verbs by name, and the state itself."""
@@ -45,6 +37,9 @@ class Verbs:
             self.connections,
             self.explain,
             self.answer,
+            self.release,
+            self.pin,
+            self.unpin,
             self.reload,
         )
         return {"state": self._state, "help": self.help, **{verb.__name__: verb for verb in verbs}}
@@ -57,48 +52,28 @@ class Verbs:
         print(f"{'state':<20} SharedState: the tables themselves; look, do not change")
 
     def status(self) -> None:
-        """What this process is and what has happened since it started."""
-        print(f"appliance {self._version}, up {self._state.now() - self._started_at:.0f} s")
-        for name, count in sorted(self._state.happened.items()):
-            print(f"{name:<20} {count}")
+        """What this process is, what is wrong with it, and what has happened since it started."""
+        print(status_text(self._reading.status()))
 
     def pools(self) -> None:
         """Each pool, and how many of its addresses are what."""
-        now = self._state.now()
-        counts = {name: table.counts(now) for name, table in self._state.tables().items()}
-        pressures = {name: table.pressure() for name, table in self._state.tables().items()}
-        print(as_table(pool_rows(counts, pressures, self._state.pools)))
+        self._table("pools", self._reading.pools())
 
     def leases(self) -> None:
         """Who holds which address until when."""
-        held = (lease for table in self._state.tables().values() for lease in table.held())
-        print(as_table(lease_rows(held, self._state.connections.count, self._state.now())))
+        self._table("leases", self._reading.leases())
 
     def sites(self) -> None:
-        """Each site, its address and its server."""
-        leases = {}
-        for site in self._state.sites.values():
-            lease = self._state.tables()[site.pool].lease_of(site.name)
-            if lease is not None:
-                leases[site.name] = lease
-        print(as_table(site_rows(self._state.sites.values(), leases, self._state.now())))
+        """Each site, its addresses and its servers."""
+        self._table("sites", self._reading.sites())
 
     def connections(self) -> None:
         """What the NAT carries now."""
-        print(as_table(self._connection_rows()))
+        self._table("connections", self._reading.connections())
 
-    def explain(self, name: str) -> None:
-        """explain(name): what the next answer for a site would promise, and each factor of it; changes nothing."""
-        site = self._state.sites.get(name.lower().removesuffix("."))
-        if site is None:
-            print(f"{name} is no site; sites() lists them")
-            return
-        table, now = self._state.tables()[site.pool], self._state.now()
-        span, lease = table.explain(site.name, now), table.lease_of(site.name)
-        holds = f"{lease.state.value} {lease.address}" if lease is not None else "no lease"
-        limit = f", limited by {span.limit}" if span.limit else ""
-        print(f"{site.name}: {holds}; next TTL {span.ttl} s")
-        print(f"  base {span.base:g} s x demand {span.demand:.2f} x pressure {span.pressure:.2f}{limit}")
+    def explain(self, name: str, rdtype: str = "A") -> None:
+        """explain(name, type='A'): what would be answered now, and every number behind it; changes nothing."""
+        self._say(lambda: self._reading.explain(name, rdtype), explanation_text)
 
     def answer(self, name: str, rdtype: str = "A") -> None:
         """answer(name, type='A'): answer a question as if it had been asked; this leases and renews."""
@@ -108,14 +83,49 @@ class Verbs:
             print(f"{name} {rdtype} is no question: {error}")
             return
         answer = self._state.answer(question)
-        if answer is None:
-            print("(dropped: the pool is exhausted)")
-            return
-        print(dns.rcode.to_text(answer.rcode))
-        for rrset in (*answer.answer, *answer.authority, *answer.additional):
-            for rdata in rrset.rdatas:
-                print(f"{to_text(rrset.owner)} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata}")
+        if isinstance(answer, Deferred):
+            print("granted, when it is on the disk; ask again")
+        else:
+            print_answer(answer)
+
+    def release(self, address: str, site: str = "", *, now: bool = False) -> None:
+        """release(address, site='', now=False): end a lease: drain it, or end its connections now."""
+        self._say(lambda: self._changing.release({"address": address, "site": site, "now": now}))
+
+    def pin(self, site: str, address: str) -> None:
+        """pin(site, address): give a site an address for good."""
+        self._say(lambda: self._changing.pin({"site": site, "address": address}))
+
+    def unpin(self, site: str) -> None:
+        """unpin(site): the site leases like others again."""
+        self._say(lambda: self._changing.unpin({"site": site}))
 
     def reload(self) -> None:
         """Read the configuration again, as HUP does."""
-        print(self._reload())
+        self._say(lambda: self._changing.reload({}))
+
+    def _table(self, what: str, rows: list[dict[str, Any]]) -> None:
+        print(as_table(for_people(what, rows, time.time())))
+        if len(rows) == MOST_ROWS:
+            print(f"(the first {MOST_ROWS}; 'appliance {what}' shows all)")
+
+    def _say(
+        self, verb: Callable[[], Mapping[str, Any]], text: Callable[[Mapping[str, Any]], str] | None = None
+    ) -> None:
+        try:
+            found = verb()
+        except RequestError as error:
+            print(error)
+        else:
+            print(text(found) if text is not None else " ".join(map(str, found.values())))
+
+
+def print_answer(answer: Answer | None) -> None:
+    """As dig would."""
+    if answer is None:
+        print("(dropped: there is no address)")
+        return
+    print(dns.rcode.to_text(answer.rcode), answer.error.text if answer.error is not None else "")
+    for rrset in (*answer.answer, *answer.authority, *answer.additional):
+        for rdata in rrset.rdatas:
+            print(f"{to_text(rrset.owner)} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata}")

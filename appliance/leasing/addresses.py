@@ -1,51 +1,61 @@
 """
-The addresses of a pool, each in exactly one place: free, held or declined.
+The addresses of a pool, each in exactly one place: free, held or kept back.
 
-This file alone moves an address from one to another, so that the partition can be checked by reading it.
+This file alone moves an address from one to another, so that the partition can be checked by reading it.  Where the
+pool shares by service (1.12), a held address may have several holders, whose keys never clash.
+
+Inside, an address is its number: hashing an ``IPv4Address`` costs more than all the rest of an operation.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
-from appliance.events import AddressAdded, AddressFreed, AddressRemoved, Event
-from appliance.leasing.lease import Counts, Declined, Lease, State
-from appliance.model import Address, Pool
+from appliance.events import AddressAdded, AddressFreed, AddressRemoved, Event, State
+from appliance.leasing.lease import Counts, Declined, Lease
+from appliance.model import Address, Keys, Pool
+
+_NOTHING: Keys = frozenset()
 
 
 class Addresses:
     """:param pool: its addresses; all free at first, to be granted in the order of the configuration."""
 
     def __init__(self, pool: Pool) -> None:
-        self._members = set(pool.addresses)
+        self._members = set(map(int, pool.addresses))
         # An OrderedDict, because taking the first of a plain dict that is used as a queue is O(n).
-        self._free: OrderedDict[Address, None] = OrderedDict.fromkeys(pool.addresses)
-        self._held: dict[Address, Lease] = {}
-        self._declined: dict[Address, Declined] = {}
+        self._free: OrderedDict[int, Address] = OrderedDict((int(address), address) for address in pool.addresses)
+        self._held: dict[int, tuple[Lease, ...]] = {}
+        self._declined: dict[int, Declined] = {}
+        self._resting = 0
         self._cooling = 0
+        self._sharing = pool.share_by_service
+        # Held addresses by what is taken there: few sets in practice, so the fullest that fits is found at once.
+        self._by_keys: dict[Keys, OrderedDict[int, Address]] = {}
 
     def __contains__(self, address: Address) -> bool:
         """Is it (still) configured in this pool?"""
-        return address in self._members
+        return int(address) in self._members
 
     def free(self) -> Iterator[Address]:
         """Free addresses, longest free first."""
-        return iter(self._free)
+        return iter(self._free.values())
 
     def held(self) -> Iterator[Lease]:
         """All leases, cooling ones included, in no order."""
-        return iter(self._held.values())
+        for leases in self._held.values():
+            yield from leases
 
-    def holder(self, address: Address) -> Lease | None:
-        return self._held.get(address)
+    def holders(self, address: Address) -> tuple[Lease, ...]:
+        return self._held.get(int(address), ())
 
     def counts(self, *, waiting: int) -> Counts:
         return Counts(
             free=len(self._free),
             leased=len(self._held) - self._cooling,
-            cooling=self._cooling,
-            declined=len(self._declined),
+            cooling=self._cooling + self._resting,
+            declined=len(self._declined) - self._resting,
             waiting=waiting,
         )
 
@@ -56,52 +66,123 @@ class Addresses:
     def free_count(self) -> int:
         return len(self._free)
 
-    def pick(self, preferred: Address | None, avoided: Container[Address]) -> Address | None:
-        """
-        The preferred one if it is free, else the one that has been free longest.
+    def used_fraction(self) -> float:
+        """Addresses with any lease or cooling key, of all; 1 for a pool without addresses."""
+        count = self.count()
+        return (len(self._held) + self._resting) / count if count else 1.0
 
-        :param avoided: addresses that will not do; the cost is O(how many of these are free).
-        :return: None when no other is free.
-        """
-        if preferred is not None and preferred in self._free and preferred not in avoided:
-            return preferred
-        return next((address for address in self._free if address not in avoided), None)
+    def available(self, keys: Keys) -> int:
+        """How many addresses a newcomer with ``keys`` could be given; O(sets of keys that are taken together)."""
+        available = len(self._free)
+        if not self._by_keys:
+            return available
+        for taken, addresses in self._by_keys.items():
+            if taken.isdisjoint(keys):
+                available += len(addresses)
+        return available
 
-    def hold(self, lease: Lease, former: Lease | None) -> None:
-        """``lease`` takes its address: out of the free ones, or from ``former``, the same site's earlier lease."""
+    def pick(self, keys: Keys, preferred: Iterable[Address], avoided: Container[Address]) -> Address | None:
+        """
+        A preferred one if ``keys`` fit there, else the fullest that they fit on, else the longest free.
+
+        :param avoided: addresses that will not do; the cost is O(how many of the suitable ones are these).
+        :return: None when there is no other.
+        """
+        for address in preferred:
+            if address not in avoided and (int(address) in self._free or self._fits(address, keys)):
+                return address
+        if self._by_keys:
+            fitting = [taken for taken in self._by_keys if taken.isdisjoint(keys)]
+            for taken in sorted(fitting, key=len, reverse=True):
+                for address in self._by_keys[taken].values():
+                    if address not in avoided:
+                        return address
+        for address in self._free.values():
+            if not avoided or address not in avoided:
+                return address
+        return None
+
+    def is_kept_back(self, address: Address) -> bool:
+        """Could it not be opened, or does it rest?"""
+        return int(address) in self._declined
+
+    def _fits(self, address: Address, keys: Keys) -> bool:
+        number = int(address)
+        if not self._sharing or number not in self._members or number not in self._held:
+            return False
+        return all(holder.keys.isdisjoint(keys) for holder in self._held[number])
+
+    def hold(self, lease: Lease, former: Lease | None = None) -> None:
+        """``lease`` takes its address, beside the holders it has, or in place of ``former``, the same site's."""
+        number = int(lease.address)
+        before = self._held.get(number, ())
         if former is None:
-            del self._free[lease.address]
+            self._free.pop(number, None)
+            self._become(number, before, (*before, lease))
         else:
-            self._leave(former)
-        self._held[lease.address] = lease
+            former.gone = True
+            self._become(number, before, tuple(lease if holder is former else holder for holder in before))
+
+    def rekey(self, lease: Lease, keys: Keys) -> None:
+        """It takes other keys, which nobody beside it has."""
+        number = int(lease.address)
+        if self._sharing:
+            self._unlist(number, self._held[number])
+        lease.keys = keys
+        if self._sharing:
+            self._list(number)
 
     def cool(self, lease: Lease) -> None:
+        # Around the change, or the counts would be those of after already.
+        holders = self._held[int(lease.address)]
+        self._cooling -= _is_cooling(holders)
         lease.state = State.COOLING
-        self._cooling += 1
+        self._cooling += _is_cooling(holders)
 
-    def decline(self, address: Address, until: float, former: Lease | None) -> Declined:
-        """A free or held address could not be opened."""
-        if former is None:
-            del self._free[address]
-        else:
-            self._leave(former)
-        declined = self._declined[address] = Declined(address=address, ends_at=until)
+    def decline(self, address: Address, until: float) -> Declined:
+        """A free address could not be opened."""
+        del self._free[int(address)]
+        declined = self._declined[int(address)] = Declined(address=address, ends_at=until)
         return declined
 
-    def release(self, item: Lease | Declined, pool: str, now: float) -> Event:
-        """A cooled lease or a declined address is over: free again, or gone where it has left the configuration."""
+    def rest(self, until: float) -> list[Declined]:
+        """All free addresses are kept back, because somebody may have been promised them."""
+        resting = [Declined(address=address, ends_at=until, resting=True) for address in self._free.values()]
+        self._declined.update((int(item.address), item) for item in resting)
+        self._resting += len(resting)
+        self._free.clear()
+        return resting
+
+    def requeue(self, address: Address) -> None:
+        """A free address goes to the end of the line: it was in use not long ago."""
+        if int(address) in self._free:
+            self._free.move_to_end(int(address))
+
+    def release(self, item: Lease | Declined, pool: str, now: float, *, at_front: bool = False) -> Event:
+        """
+        A lease or a declined address is over: its keys are free again, or gone where they left the configuration.
+
+        :param at_front: the address was free longest before, and goes on being so.
+        """
         former: str | None
+        address, number = item.address, int(item.address)
+        item.gone = True
         if isinstance(item, Lease):
             former = item.site
-            self._leave(item)
+            before = self._held[number]
+            left = () if len(before) == 1 else tuple(holder for holder in before if holder is not item)
+            self._become(number, before, left)
+            if left:
+                return AddressFreed(at=now, pool=pool, address=address, former=former)
         else:
             former = None
-            item.gone = True
-            del self._declined[item.address]
-        if item.address not in self._members:
-            return AddressRemoved(at=now, pool=pool, address=item.address, former=former)
-        self._free[item.address] = None
-        return AddressFreed(at=now, pool=pool, address=item.address, former=former)
+            self._keep_back_no_longer(item)
+        if number not in self._members:
+            return AddressRemoved(at=now, pool=pool, address=address, former=former)
+        self._free[number] = address
+        if at_front:
+            self._free.move_to_end(number, last=False)
+        return AddressFreed(at=now, pool=pool, address=address, former=former)
 
     def configure(self, pool: Pool, now: float) -> tuple[list[Event], list[Lease]]:
         """
@@ -111,31 +192,68 @@ class Addresses:
         """
         events: list[Event] = []
         orphans: list[Lease] = []
-        members = set(pool.addresses)
-        for address in self._members - members:
-            lease = self._held.get(address)
-            if lease is not None:
-                orphans.append(lease)
+        members = set(map(int, pool.addresses))
+        for number in self._members - members:
+            if number in self._held:
+                orphans.extend(self._held[number])
                 continue
-            self._free.pop(address, None)
-            declined = self._declined.pop(address, None)
-            if declined is not None:
+            self._free.pop(number, None)
+            if (declined := self._declined.get(number)) is not None:
                 declined.gone = True
-            events.append(AddressRemoved(at=now, pool=pool.name, address=address, former=None))
+                self._keep_back_no_longer(declined)
+            events.append(AddressRemoved(at=now, pool=pool.name, address=Address(number), former=None))
         for address in pool.addresses:
-            if address not in self._members and address not in self._held:
+            if int(address) not in self._members and int(address) not in self._held:
                 events.append(self.add(address, pool.name, now))
         self._members = members
+        self._sharing = pool.share_by_service
+        self._by_keys.clear()
+        if self._sharing:
+            for number in self._held:
+                self._list(number)
         return events, orphans
 
     def add(self, address: Address, pool: str, now: float) -> Event:
         """An address that nobody holds joins the pool."""
-        self._members.add(address)
-        self._free[address] = None
+        self._members.add(int(address))
+        self._free[int(address)] = address
         return AddressAdded(at=now, pool=pool, address=address)
 
-    def _leave(self, lease: Lease) -> None:
-        lease.gone = True
-        del self._held[lease.address]
-        if lease.state is State.COOLING:
-            self._cooling -= 1
+    def _keep_back_no_longer(self, item: Declined) -> None:
+        del self._declined[int(item.address)]
+        self._resting -= item.resting
+
+    def _become(self, number: int, before: tuple[Lease, ...], holders: tuple[Lease, ...]) -> None:
+        """An address has other holders than ``before`` now, perhaps none."""
+        if self._sharing and before:
+            self._unlist(number, before)
+        self._cooling += _is_cooling(holders) - _is_cooling(before)
+        if holders:
+            self._held[number] = holders
+            if self._sharing:
+                self._list(number)
+        elif before:
+            del self._held[number]
+
+    def _list(self, number: int) -> None:
+        if number in self._members:
+            holders = self._held[number]
+            self._by_keys.setdefault(_taken(holders), OrderedDict())[number] = holders[0].address
+
+    def _unlist(self, number: int, holders: tuple[Lease, ...]) -> None:
+        taken = _taken(holders)
+        addresses = self._by_keys.get(taken)
+        if addresses is not None and number in addresses:
+            del addresses[number]
+            if not addresses:
+                del self._by_keys[taken]
+
+
+def _taken(holders: tuple[Lease, ...]) -> Keys:
+    return _NOTHING.union(*(holder.keys for holder in holders))
+
+
+def _is_cooling(holders: tuple[Lease, ...]) -> bool:
+    if len(holders) == 1:
+        return holders[0].state is State.COOLING
+    return bool(holders) and all(holder.state is State.COOLING for holder in holders)

@@ -3,33 +3,31 @@ One lease and its life.
 
 ::
 
-                 connection                     end, nobody connected
-    OFFERED ----------------------> BOUND ----------------------------> COOLING ---> (free)
-       |                            |   ^                                  |
-       |                            +---+ end, somebody connected          |
-       +---------------------------------------------------------> COOLING |
-       ^             end                                                   |
-       +-------------------------------------------------------------------+
-                            the same site asks again
+             grant                connection
+    (free) -------> OFFERED ----------------------> BOUND --+ end, somebody connected: another period
+       ^             |   |                          |   ^   |
+       |             |   +--- let go ---+- let go --+   +---+
+       |             |                  v           |
+       |             |              DRAINING        |
+       |         end |                  | end       | end, nobody connected
+       |             v                  v           v
+       +--------- COOLING <-------------+-----------+
+     cooled          |
+                     +---> OFFERED, or BOUND where connections live on: the same site asks again
+
+*let go*: its site or its address left the configuration, a person released it, or connections held it for as long as
+they may.  A draining lease is not answered; its data path stands.  :class:`Declined` addresses have no lease.
 """
 
 from __future__ import annotations
 
-import enum
-
 import attrs
 
-from appliance.events import LeaseReset
+from appliance.events import LeaseRecord, State
 from appliance.leasing.periods import decayed
-from appliance.model import Address, Periods
+from appliance.model import Address, Keys, Periods
 
-
-class State(enum.Enum):
-    """Where a lease stands; an address without a lease is free or declined."""
-
-    OFFERED = "offered"
-    BOUND = "bound"
-    COOLING = "cooling"
+NEVER = float("inf")
 
 
 @attrs.frozen
@@ -46,48 +44,33 @@ class Promise:
     until: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Plan:
     """
     A grant that the rules allow and that has not happened yet.
 
-    The data path is opened and the journal written between plan and commit; either may refuse, and then nothing has
-    changed.
+    The data path is opened between plan and commit; where it refuses, nothing has changed.
 
-    :param requests: what the lease's count of connections starts with.
-    :param bound: connections of the site live on at the address, so it is in use from the start.
+    :param lease: what it would be, in no table so far.
     :param former: the lease of the same site on the same address that the grant takes up again; its data path stands.
     """
 
-    site: str
-    address: Address
+    lease: Lease
     at: float
     ttl: int
-    promised_until: float
-    ends_at: float
-    requests: float
-    bound: bool
     former: Lease | None
 
-    def lease(self, *, unused: int) -> Lease:
-        """
-        The lease that this plan means.
+    @property
+    def site(self) -> str:
+        return self.lease.site
 
-        :param unused: renewals without a connection that it begins with.
-        """
-        return Lease(
-            site=self.site,
-            address=self.address,
-            granted_at=self.at,
-            promised_until=self.promised_until,
-            ends_at=self.ends_at,
-            state=State.BOUND if self.bound else State.OFFERED,
-            longest=max(self.ttl, self.former.longest) if self.former is not None else self.ttl,
-            unused=unused,
-            counted_at=self.at,
-            requests=self.requests,
-            requested_at=self.at,
-        )
+    @property
+    def address(self) -> Address:
+        return self.lease.address
+
+    @property
+    def server(self) -> str:
+        return self.lease.server
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -95,18 +78,31 @@ class Lease:
     """
     A site's hold on an address; owned and changed by its LeaseTable alone.
 
+    :param server: name of the server that the address leads to, with its ``weight``.
+    :param keys: what it takes there; counts where the pool shares by service.
     :param promised_until: the latest instant that any answer promised.
     :param ends_at: ``promised_until + grace``; while cooling, when the address is free.
     :param longest: longest TTL that was promised, seconds; cooling is never shorter.
     :param unused: counted renewals since the last connection.
     :param counted_at: when the last of them was counted, or the grant.
     :param requests: connections to the server, decayed, as of ``requested_at``.
-    :param retired: its site or its address has left the configuration: it runs out and is not renewed.
+    :param answers: answers that named the address, decayed, as of ``answered_at``; counted where a site has several.
+    :param pending: the grant is on its way to the disk, and nobody has been told of it.
+    :param durable_until: how far the disk lets answers promise; ``horizon``: how far when all that is on its way is
+        there.
+    :param asked_by: the prefix whose offer this is, until it is used; 0 for none.
+    :param proven: that prefix was sure to have asked.
+    :param drain_timeout: how long its connections may go on once it drains.
+    :param drain_until: while draining, when they are ended; NEVER: they are not.
+    :param given_up: the site may not take it up again.
     :param gone: replaced, or the address is free again; whoever still sees it forgets it.
     """
 
     site: str
     address: Address
+    server: str
+    weight: int = 1
+    keys: Keys
     granted_at: float
     promised_until: float
     ends_at: float
@@ -116,18 +112,43 @@ class Lease:
     counted_at: float
     requests: float
     requested_at: float
-    retired: bool = False
+    answers: float = 0.0
+    answered_at: float = 0.0
+    pending: bool = False
+    durable_until: float = NEVER
+    horizon: float = NEVER
+    asked_by: int = 0
+    proven: bool = False
+    drain_timeout: float = 300.0
+    drain_until: float = NEVER
+    given_up: bool = False
     gone: bool = False
 
-    def reset_event(self, pool: str, now: float) -> LeaseReset:
-        """It was at its end with a live connection and has another period now (1.6)."""
-        return LeaseReset(
-            at=now,
+    def is_answered(self) -> bool:
+        """May answers name it?"""
+        return (self.state is State.OFFERED or self.state is State.BOUND) and not self.pending
+
+    def record(self, pool: str, now: float, periods: Periods) -> LeaseRecord:
+        """
+        All of it at this instant.
+
+        What is written reaches to the horizon, for answers may promise up to there before the next record.
+        """
+        reaches = self.promised_until
+        if self.state is not State.COOLING and self.horizon != NEVER:
+            reaches = max(reaches, self.horizon)
+        return LeaseRecord(
             pool=pool,
             address=self.address,
             site=self.site,
-            promised_until=self.promised_until,
-            ends_at=self.ends_at,
+            server=self.server,
+            state=self.state,
+            granted_at=self.granted_at,
+            promised_until=reaches,
+            ends_at=max(self.ends_at, reaches + periods.grace) if reaches > self.promised_until else self.ends_at,
+            longest=self.longest,
+            unused=self.unused,
+            requests=self.recent_requests(now, periods),
         )
 
     def recent_requests(self, now: float, periods: Periods) -> float:
@@ -139,23 +160,36 @@ class Lease:
         self.requests = self.recent_requests(now, periods) + 1.0
         self.requested_at = now
 
+    def recent_answers(self, now: float, periods: Periods) -> float:
+        return decayed(self.answers, now - self.answered_at, periods)
+
+    def count_answer(self, now: float, periods: Periods) -> None:
+        self.answers = self.recent_answers(now, periods) + 1.0
+        self.answered_at = now
+
 
 @attrs.define(eq=False, kw_only=True)
 class Declined:
     """
-    An address whose data path could not be opened.
+    An address without a holder that is kept back.
 
-    :param ends_at: when it may be tried again.
+    :param ends_at: when it may be granted.
+    :param resting: not because it could not be opened, but because somebody may have been promised it.
     """
 
     address: Address
     ends_at: float
+    resting: bool = False
     gone: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """How many addresses of a pool are what (they add up), and how many sites wait for one."""
+    """
+    How many addresses of a pool are what (they add up), and how many sites wait for one.
+
+    An address with several leases is leased while one of them is not cooling.
+    """
 
     free: int
     leased: int

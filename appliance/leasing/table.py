@@ -3,79 +3,144 @@ The lease table of one pool.
 
 Invariants, each held by a property test:
 
-* every address of the pool is in exactly one of: free, held (leased or cooling), declined;
-* an address has at most one holder, a site at most one lease that is not retired;
-* a lease never ends before an answer that was given from it, and nobody else gets the address before it has cooled.
+* every address of the pool is in exactly one of: free, held (leased or cooling), kept back;
+* no two holders of an address have a key in common; without sharing it has one holder at most;
+* a site has at most as many answered leases as it may have addresses, each with a server of its own;
+* a lease never ends before an answer that was given from it, and nobody else gets its keys before they have cooled.
 
-Costs: asking, granting and renewing O(1), ending O(log n), refusing O(free addresses) at worst.
+Costs: asking, granting and renewing O(1) (O(sets of keys in use) where the pool shares), ending O(log n), refusing
+O(free addresses) at worst.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from appliance.deadlines import Deadlines
-from appliance.events import Event, LeaseBound, LeaseReclaimed
-from appliance.leasing.addresses import Addresses
-from appliance.leasing.avoided import Avoided
+import attrs
+
+from appliance.events import Event, LeaseBound, LeaseRecord, State
+from appliance.leasing.book import Book
 from appliance.leasing.connections import Connections
-from appliance.leasing.lease import Counts, Declined, Lease, Plan, Promise, State
-from appliance.leasing.periods import Span, explain, pressure_of, span
-from appliance.leasing.waiting import WaitingLine
+from appliance.leasing.ending import Ending
+from appliance.leasing.granting import Granting
+from appliance.leasing.lease import NEVER, Counts, Lease, Promise
+from appliance.leasing.periods import Span, explain
+from appliance.leasing.restoring import Restoring
 from appliance.model import Address, Pool
 
-DECLINED_FOR = 600.0
-"""
-How long an address whose data path failed is left alone, and never shorter than it would have cooled.  (Kea: 24 h, but
-there a person must look first.)
-"""
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """
+    What a question would get.
+
+    :param lease: the lease that would be answered; None for a newcomer.
+    :param renews: False where queries alone have renewed it as often as is allowed, and the TTL counts down.
+    """
+
+    lease: Lease | None
+    ttl: int
+    renews: bool
+    span: Span
+
+
+Reach = Callable[[Lease, int, float], float]
+"""Of a lease, the TTL that an answer wants to carry, and now: the instant up to which it may promise."""
+
+
+def _anything(lease: Lease, ttl: int, now: float) -> float:
+    return NEVER
 
 
 class LeaseTable:
     """
     :param pool: its addresses and periods; replaced by :meth:`configure`.
     :param connections: what is live now, counted by somebody else; told to :meth:`used` and :meth:`unused` too.
+    :param reach: bounds what a renewal may promise, for what the disk does not know yet.
+    :ivar granting: makes new leases; ``ending`` ends them; ``restoring`` takes up those from before a restart.
+    :ivar gates: what they have to pass.
     """
 
-    def __init__(self, pool: Pool, connections: Connections) -> None:
-        self.pool, self._connections, self._addresses = pool, connections, Addresses(pool)
-        self._leases: dict[str, Lease] = {}
-        self._former: dict[str, Address] = {}
-        self._waiting = WaitingLine()
-        self._avoided = Avoided()
-        self._deadlines: Deadlines[Lease | Declined] = Deadlines(_deadline_of)
+    def __init__(self, pool: Pool, connections: Connections, reach: Reach = _anything) -> None:
+        self._book = Book(pool, connections)
+        self._reach = reach
+        self.granting = Granting(self._book)
+        self.ending = Ending(self._book)
+        self.restoring = Restoring(self._book)
+        self.gates = self._book.gates
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def lease_of(self, site: str) -> Lease | None:
-        """The lease that answers for ``site`` come from, if it has one."""
-        return self._leases.get(site)
+    @property
+    def pool(self) -> Pool:
+        return self._book.pool
 
-    def holder(self, address: Address) -> Lease | None:
+    def leases_of(self, site: str) -> tuple[Lease, ...]:
+        """All leases of ``site``, pending, draining and cooling ones included."""
+        return self._book.of(site)
+
+    def answered(self, site: str) -> list[Lease]:
+        """The leases that answers for ``site`` come from."""
+        return [lease for lease in self._book.of(site) if lease.is_answered()]
+
+    def offers_of(self, site: str) -> int:
+        """Leases of ``site`` that wait for their first connection."""
+        return sum(lease.state is State.OFFERED for lease in self._book.of(site))
+
+    def holders(self, address: Address) -> tuple[Lease, ...]:
         """Who has ``address``, cooling leases included."""
-        return self._addresses.holder(address)
+        return self._book.addresses.holders(address)
 
     def held(self) -> Iterator[Lease]:
         """Every lease, cooling ones included, in no order; O(n)."""
-        return self._addresses.held()
+        return self._book.addresses.held()
 
     def free(self) -> Iterator[Address]:
         """The free addresses, the next to be granted first."""
-        return self._addresses.free()
+        return self._book.addresses.free()
+
+    def former(self) -> dict[Address, str]:
+        """Free addresses whose last holder is remembered, longest free first."""
+        last = {address: site for site, addresses in self._book.former.items() for address in addresses}
+        return {address: last[address] for address in self.free() if address in last}
 
     def waiting(self, now: float) -> list[str]:
         """The sites that were refused and still stand in line, in their turn."""
-        return self._waiting.sites(now)
+        return self._book.waiting.sites(now)
+
+    def used_fraction(self) -> float:
+        """Addresses with any lease or cooling key, of all."""
+        return self._book.addresses.used_fraction()
 
     def __contains__(self, address: Address) -> bool:
         """Does it belong to this pool, or does somebody still hold it here?"""
-        return address in self._addresses or self._addresses.holder(address) is not None
+        return address in self._book.addresses or bool(self._book.addresses.holders(address))
 
     def is_empty(self) -> bool:
-        return not self._addresses.count()
+        return not self._book.addresses.count()
 
     def counts(self, now: float) -> Counts:
-        return self._addresses.counts(waiting=len(self.waiting(now)))
+        return self._book.addresses.counts(waiting=len(self.waiting(now)))
+
+    def pressure(self) -> float:
+        """The factor by which the pool shortens its promises now (1.7)."""
+        return self._book.pressure()
+
+    def explain(self, site: str, now: float) -> Explanation:
+        """What the next answer for ``site`` would promise, and why; changes nothing."""
+        leases, periods = self.answered(site), self.pool.periods
+        lease = self._least_asked(leases, now) if leases else None
+        requests = lease.recent_requests(now, periods) if lease is not None else 0.0
+        offered = lease is None or lease.state is State.OFFERED
+        span = explain(periods, requests=requests, pressure=self.pressure(), offered=offered)
+        if lease is None or now < lease.counted_at + span.ttl or not self._book.is_spent(lease):
+            return Explanation(lease=lease, ttl=span.ttl, renews=lease is not None, span=span)
+        left = min(span.ttl, int(lease.promised_until - now))
+        return Explanation(lease=lease if left >= 1 else None, ttl=max(left, 0), renews=False, span=span)
+
+    def record(self, lease: Lease, now: float) -> LeaseRecord:
+        """All that ``lease`` is now."""
+        return self._book.record(lease, now)
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -83,90 +148,52 @@ class LeaseTable:
         """
         What a query for a site that holds an address is answered (1.2).
 
-        A query renews.  Queries that bring no connection renew ``unused_renewals`` times, counted once a period;
-        after that the TTL counts down to what was promised.
+        Of several, the address whose server has the fewest requests is answered and renewed (1.5).  A query renews.
+        Queries that bring no connection renew ``unused_renewals`` times, counted once a period; after that the TTL
+        counts down to what was promised.
 
         :return: None when the site holds nothing, or has less than a second left of a lease that it does not use: then
-            it is a newcomer and :meth:`plan` decides.
+            it is a newcomer.
         """
-        lease = self._leases.get(site)
-        if lease is None:
-            return None
-        ttl = self._span(lease.recent_requests(now, self.pool.periods), offered=lease.state is State.OFFERED)
-        if now >= lease.counted_at + ttl and (lease.address, site) not in self._connections:
-            if lease.unused >= self.pool.periods.unused_renewals:
-                left = int(lease.promised_until - now)
+        leases = self._book.of(site)
+        if len(leases) == 1:
+            return self._renew(leases[0], now) if leases[0].is_answered() else None
+        candidates = [lease for lease in leases if lease.is_answered()]
+        while candidates:
+            lease = self._least_asked(candidates, now)
+            promise = self._renew(lease, now)
+            if promise is not None:
+                lease.count_answer(now, self.pool.periods)
+                return promise
+            candidates.remove(lease)
+        return None
+
+    def _renew(self, lease: Lease, now: float) -> Promise | None:
+        book, periods = self._book, self._book.pool.periods
+        ttl = book.span(lease.recent_requests(now, periods), offered=lease.state is State.OFFERED)
+        if now >= lease.counted_at + ttl and not book.is_connected(lease):
+            if lease.unused >= periods.unused_renewals:
+                left = min(ttl, int(lease.promised_until - now))
                 return Promise(lease.address, left, now + left) if left >= 1 else None
             lease.unused += 1
             lease.counted_at = now
-        self._promise(lease, ttl, now)
+        reach = self._reach(lease, ttl, now)
+        if reach < now + ttl:
+            ttl = int(reach - now)
+            if ttl < 1:
+                return None
+        book.promise(lease, ttl, now)
         return Promise(lease.address, ttl, now + ttl)
 
-    def plan(self, site: str, now: float) -> Plan | None:
-        """
-        Choose an address for a newcomer: its former one where that is its own still or free, else the longest free.
+    def _least_asked(self, leases: list[Lease], now: float) -> Lease:
+        """The one whose server has the fewest requests: connections and answers, decayed, by weight (1.5)."""
+        periods, connections = self.pool.periods, self._book.connections
 
-        Sites that were refused in the last 30 s go first.  A site takes its own cooling address back at once (1.11),
-        but one whose leases saw no connection for as many renewals as are allowed stands behind those who wait.
+        def load(lease: Lease) -> float:
+            live = connections.count(lease.address, lease.site)
+            return (max(lease.recent_requests(now, periods), live) + lease.recent_answers(now, periods)) / lease.weight
 
-        :return: None when the site has to wait (it is now remembered as waiting), or can open none of the free ones.
-        """
-        former = self._former_lease(site)
-        available = self._addresses.free_count() + (former is not None)
-        if (former is None or self._spent(former)) and not self._waiting.is_turn(site, available, now):
-            self._waiting.refuse(site, now)
-            return None
-        address = former.address if former is not None else self._pick(site, now)
-        if address is None:
-            return None
-        bound = (address, site) in self._connections
-        requests = former.recent_requests(now, self.pool.periods) if former is not None else 0.0
-        ttl = self._span(requests, offered=not bound)
-        promised_until = max(now + ttl, former.promised_until if former is not None else now)
-        return Plan(
-            site=site,
-            address=address,
-            at=now,
-            ttl=ttl,
-            promised_until=promised_until,
-            ends_at=promised_until + self.pool.periods.grace,
-            requests=requests,
-            bound=bound,
-            former=former,
-        )
-
-    def commit(self, plan: Plan) -> Promise:
-        """Make a plan true.  Nothing may have changed this table since the plan was made."""
-        former, site = plan.former, plan.site
-        unused = 0
-        if former is not None and not plan.bound and not self._spent(former):
-            # Leases in a row that nobody connects to are counted through, or a name that only a prefetching
-            # resolver asks for would keep its address from those who wait.
-            unused = former.unused + 1
-        lease = plan.lease(unused=unused)
-        self._addresses.hold(lease, former)
-        self._leases[site] = lease
-        self._former[site] = plan.address
-        self._waiting.leave(site)
-        self._deadlines.add(lease.ends_at, lease)
-        return Promise(plan.address, plan.ttl, plan.at + plan.ttl)
-
-    def decline(self, plan: Plan, *, by_all: bool) -> float:
-        """
-        The data path of a plan could not be opened: leave its address alone for a while.
-
-        :param by_all: no site may have it; else only this one may not, unless it was its own already.
-        :return: until when.
-        """
-        longest = plan.former.longest if plan.former is not None else 0
-        until = plan.at + max(DECLINED_FOR, self.pool.periods.cooling, longest)
-        if plan.former is None and not by_all:
-            self._avoided.avoid(plan.site, plan.address, until)
-            return until
-        if plan.former is not None:
-            self._leave(plan.former)
-        self._deadlines.add(until, self._addresses.decline(plan.address, until, plan.former))
-        return until
+        return min(leases, key=load)
 
     # -- traffic ---------------------------------------------------------------------------------------------------
 
@@ -176,49 +203,25 @@ class LeaseTable:
 
         :return: LeaseBound when it is the first since the grant.
         """
-        lease = self._addresses.holder(address)
-        if lease is None or lease.site != site or lease.state is State.COOLING:
+        lease = self._lease_at(address, site)
+        if lease is None or lease.state is State.COOLING:
             return None
         lease.unused = 0
         lease.count_request(now, self.pool.periods)
-        if lease.state is State.BOUND:
+        if lease.state is not State.OFFERED:
             return None
         lease.state = State.BOUND
-        return LeaseBound(at=now, pool=self.pool.name, address=address, site=site)
+        self._book.settle_offer(lease, now, used=True)
+        return LeaseBound(at=now, lease=self.record(lease, now))
 
     def unused(self, address: Address, site: str, now: float) -> None:
         """A live connection is over: a period without one counts as unused from here."""
-        lease = self._addresses.holder(address)
-        if lease is not None and lease.site == site:
-            lease.counted_at = now
-
-    # -- ending ----------------------------------------------------------------------------------------------------
-
-    def next_deadline(self) -> float | None:
-        """When :meth:`reclaim` is worth calling; never later than the first end."""
-        return self._deadlines.next()
-
-    def reclaim(self, now: float, *, limit: int) -> list[Event]:
-        """
-        Do what is due: reset leases that are in use (1.6), cool those that are not, free what has cooled.
-
-        :param limit: most deadlines to look at; more may be due, which :meth:`next_deadline` then says.
-        """
-        return [self._end(item, now) for item in self._deadlines.due(now, limit=limit)]
-
-    def _end(self, item: Lease | Declined, now: float) -> Event:
-        pool = self.pool.name
-        if isinstance(item, Declined) or item.state is State.COOLING:
-            return self._addresses.release(item, pool, now)
-        if (item.address, item.site) in self._connections and not item.retired:
-            self._promise(item, self._span(item.recent_requests(now, self.pool.periods), offered=False), now)
-            self._deadlines.add(item.ends_at, item)
-            return item.reset_event(pool, now)
-        self._addresses.cool(item)
-        self._leave(item)
-        item.ends_at = now + max(self.pool.periods.cooling, item.longest)
-        self._deadlines.add(item.ends_at, item)
-        return LeaseReclaimed(at=now, pool=pool, address=item.address, site=item.site, cooling_until=item.ends_at)
+        lease = self._lease_at(address, site)
+        if lease is None:
+            return
+        lease.counted_at = now
+        if lease.state is State.DRAINING and lease.drain_until != NEVER and not self._book.is_connected(lease):
+            self._book.postpone(lease, max(now, lease.promised_until + self.pool.periods.grace))
 
     # -- changing --------------------------------------------------------------------------------------------------
 
@@ -229,72 +232,26 @@ class LeaseTable:
         An address that is no longer in the pool leaves at once when nobody holds it; a lease on it runs out, is not
         renewed, and cools first.
         """
-        events, orphans = self._addresses.configure(pool, now)
+        events, orphans = self._book.addresses.configure(pool, now)
+        self._book.pool = self._book.gates.pool = pool
         for lease in orphans:
-            self._retire(lease)
-        self.pool = pool
+            events += self.ending.let_go(lease, now, "its address left the pool")
         return events
 
     def admit(self, address: Address, now: float) -> Event:
         """One more address of the configuration that could not come before."""
-        return self._addresses.add(address, self.pool.name, now)
+        return self._book.addresses.add(address, self.pool.name, now)
 
-    def forget(self, sites: Iterable[str]) -> None:
+    def forget(self, sites: Iterable[str], now: float) -> list[Event]:
         """These sites are no longer configured here: their leases run out and are not renewed."""
+        events: list[Event] = []
         for site in sites:
-            if (lease := self._leases.get(site)) is not None:
-                self._retire(lease)
-            self._former.pop(site, None)
-            self._waiting.leave(site)
-            self._avoided.forget(site)
-
-    def pressure(self) -> float:
-        """The factor by which the pool shortens its promises now (1.7)."""
-        return pressure_of(self._addresses.free_count(), self._addresses.count(), self.pool.adequate)
-
-    def explain(self, site: str, now: float) -> Span:
-        """What the next answer for ``site`` would promise, and why; changes nothing."""
-        lease = self._leases.get(site)
-        requests = lease.recent_requests(now, self.pool.periods) if lease is not None else 0.0
-        offered = lease is None or lease.state is State.OFFERED
-        return explain(self.pool.periods, requests=requests, pressure=self.pressure(), offered=offered)
+            for lease in self._book.of(site):
+                events += self.ending.let_go(lease, now, "its site left the configuration")
+            self.granting.forget(site)
+        return events
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _span(self, requests: float, *, offered: bool) -> int:
-        return span(self.pool.periods, requests=requests, pressure=self.pressure(), offered=offered)
-
-    def _promise(self, lease: Lease, ttl: int, now: float) -> None:
-        lease.promised_until = max(lease.promised_until, now + ttl)
-        lease.ends_at = max(lease.ends_at, lease.promised_until + self.pool.periods.grace)
-        lease.longest = max(lease.longest, ttl)
-
-    def _pick(self, site: str, now: float) -> Address | None:
-        return self._addresses.pick(self._former.get(site), self._avoided.of(site, now))
-
-    def _spent(self, lease: Lease) -> bool:
-        """Has it been renewed by queries alone as often as is allowed?"""
-        return (
-            lease.unused >= self.pool.periods.unused_renewals and (lease.address, lease.site) not in self._connections
-        )
-
-    def _former_lease(self, site: str) -> Lease | None:
-        """The lease that ``site`` may take up again: its own where it is at its end, cools, or was retired."""
-        address = self._former.get(site)
-        lease = self._addresses.holder(address) if address is not None else None
-        if lease is None or lease.site != site or lease.address not in self._addresses:
-            return None
-        return lease
-
-    def _retire(self, lease: Lease) -> None:
-        lease.retired = True
-        self._leave(lease)
-
-    def _leave(self, lease: Lease) -> None:
-        """The site has this lease no more, whatever becomes of the address."""
-        if self._leases.get(lease.site) is lease:
-            del self._leases[lease.site]
-
-
-def _deadline_of(item: Lease | Declined) -> float | None:
-    return None if item.gone else item.ends_at
+    def _lease_at(self, address: Address, site: str) -> Lease | None:
+        return next((lease for lease in self._book.addresses.holders(address) if lease.site == site), None)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 WAITS_FOR = 30.0
 """How long after its last refusal a site keeps its place."""
+
+MOST_LOOKED_AT = 1000
+"""Of those who stand before a site; who is behind so many and does not know better waits."""
 
 
 class WaitingLine:
@@ -13,6 +17,14 @@ class WaitingLine:
 
     def __init__(self) -> None:
         self._refused_at: OrderedDict[str, float] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        """Does anybody stand in line, perhaps for too long?"""
+        return bool(self._refused_at)
+
+    def is_empty(self, now: float) -> bool:
+        """Does nobody wait?"""
+        return not any(now - refused_at < WAITS_FOR for refused_at in self._refused_at.values())
 
     def refuse(self, site: str, now: float) -> None:
         """``site`` asked and got nothing; it keeps its place if it has one."""
@@ -23,21 +35,24 @@ class WaitingLine:
     def leave(self, site: str) -> None:
         self._refused_at.pop(site, None)
 
-    def is_turn(self, site: str, available: int, now: float) -> bool:
+    def is_turn(self, site: str, available: int, now: float, competes: Callable[[str], bool] | None = None) -> bool:
         """
         Are there more addresses available than sites that stand before this one?
 
         :param available: addresses that ``site`` could be given now.  The cost is O(available) at worst, and only
             while that many sites wait.
+        :param competes: could a site that waits use one of these, and not beside ``site``?  None: every one could.
         """
         ahead = 0
         late = []
-        for other, refused_at in self._refused_at.items():
+        for looked_at, (other, refused_at) in enumerate(self._refused_at.items()):
             if other == site or ahead >= available:
                 break
             if now - refused_at >= WAITS_FOR:
                 late.append(other)
-            else:
+            elif looked_at >= MOST_LOOKED_AT and competes is not None:
+                ahead = available
+            elif competes is None or competes(other):
                 ahead += 1
         for other in late:
             del self._refused_at[other]

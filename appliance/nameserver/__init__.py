@@ -6,7 +6,8 @@ promises that no input makes it raise, that nothing but a query is answered, and
 can take.
 """
 
+from appliance.nameserver.cookies import Cookies, secret_from
 from appliance.nameserver.responder import Responder
 from appliance.nameserver.service import NameServer
 
-__all__ = ["NameServer", "Responder"]
+__all__ = ["Cookies", "NameServer", "Responder", "secret_from"]

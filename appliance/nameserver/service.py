@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from appliance.config import DNSConfig
 from appliance.errors import ListenError
 from appliance.model import Endpoint
+from appliance.nameserver.cookies import Cookies
 from appliance.nameserver.datagrams import BYTES_A_WAKE_UP, MAX_DATAGRAM, QueryDatagrams
-from appliance.nameserver.responder import Responder
+from appliance.nameserver.responder import Decide, Responder
 from appliance.nameserver.streams import QueryStreams
-from appliance.naming import Answer, Question
 
 STREAM_BACKLOG = 1024
 
@@ -26,16 +26,17 @@ class NameServer(Service):
     """
     Answers on each endpoint over UDP and TCP.
 
-    :param answer: decides about a question; None drops it.
+    :param answer: decides about a question; None drops it, a Deferred answers it later.
+    :param cookies: None: DNS cookies are ignored, and only TCP proves where a query comes from.
     """
 
     name = "nameserver"
     _log = Logger()
 
-    def __init__(self, reactor: Any, answer: Callable[[Question], Answer | None], config: DNSConfig) -> None:
+    def __init__(self, reactor: Any, answer: Decide, config: DNSConfig, cookies: Cookies | None = None) -> None:
         self._reactor = reactor
         self._endpoints = config.listen
-        self.responder = Responder(answer, udp_payload=config.udp_payload)
+        self.responder = Responder(answer, udp_payload=config.udp_payload, cookies=cookies)
         self.streams = QueryStreams(self.responder, config.tcp, reactor)
         self._ports: dict[Endpoint, list[IListeningPort]] = {}
 

@@ -1,5 +1,7 @@
 """
-DNS over TCP (RFC 7766): queries in order, many on a connection, and nobody may hold a connection for nothing.
+DNS over TCP (RFC 7766): many queries on a connection, and nobody may hold a connection for nothing.
+
+Queries are read in their order.  An answer that has to wait for a lease is overtaken by those that need not (s6.2.1.1).
 """
 
 from __future__ import annotations
@@ -7,35 +9,48 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.names.dns import DNSProtocol
 from twisted.names.server import DNSServerFactory
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from appliance.config import TCPLimits
 from appliance.nameserver.responder import Responder
+from appliance.nameserver.sources import Source, source_of
 
 BYTES_A_WAKE_UP = 4096
 """Read at once from one connection: about a hundred pipelined queries, so that nobody else waits long."""
 
+MAX_WAITING = 32
+"""Answers that one connection may have waiting for their lease; with so many it is not read from."""
 
+
+@implementer(IHalfCloseableProtocol)
 class QueryStream(DNSProtocol):
     """
     One connection.
 
     It is the streaming producer of its own answers (the base class brings the methods): while the asker does not read
-    them, no further queries are read from it.
+    them, or too many wait for their lease, no further queries are read from it.
     """
 
     factory: QueryStreams
     transport: Any
+    _source: Source
     _timer: IDelayedCall | None = None
     _answered = 0
+    _waiting = 0
     _closing = False
+    _lost = False
+    _full = False
+    """The transport takes no more: whatever waits, only the transport may go on."""
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self._source = source_of(self.transport.getPeer().host)
         self.transport.setTcpNoDelay(True)
         self.transport.bufferSize = BYTES_A_WAKE_UP
         self.transport.registerProducer(self, True)
@@ -44,24 +59,66 @@ class QueryStream(DNSProtocol):
     def stringReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        response = self.factory.responder.respond(data, stream=True)
-        if response is not None:
-            self.sendString(response)
         self._answered += 1
         self.factory.used(self)
+        response = self.factory.responder.respond(data, stream=True, source=self._source)
+        if isinstance(response, Deferred):
+            self._waiting += 1
+            response.addCallback(self._arrived)
+        elif response is not None:
+            self.sendString(response)
         if self._answered >= self.factory.limits.max_queries:
             self._close()
         elif self._timer is not None and self._timer.active():
             self._timer.reset(self.factory.limits.idle_timeout)
+        if self._waiting >= MAX_WAITING and not self._closing:
+            super().pauseProducing()
+
+    def pauseProducing(self) -> None:
+        self._full = True
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        self._resume()
+
+    def readConnectionLost(self) -> None:
+        """The asker has no more questions, and reads on."""
+        if not self._closing:
+            self._close()
+
+    def writeConnectionLost(self) -> None:
+        """We never close our half alone."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         super().connectionLost(reason)
 
+    def _arrived(self, response: bytes | None) -> None:
+        """A lease stands, or does not."""
+        self._waiting -= 1
+        if self._lost:
+            return
+        if response is not None:
+            self.sendString(response)
+        if not self._closing:
+            self._resume()
+        elif not self._waiting:
+            self._end()
+
+    def _resume(self) -> None:
+        if self.paused and not self._closing and not self._full and self._waiting < MAX_WAITING:
+            super().resumeProducing()
+
     def _close(self) -> None:
-        """End when the answers have gone."""
+        """End when the answers have gone, those that still wait included."""
         self._closing = True
+        if not self._waiting:
+            self._end()
+
+    def _end(self) -> None:
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 

@@ -8,11 +8,12 @@ used.  It knows no socket, no clock and no lease: a site's A question comes out 
 
 from appliance.naming.answer import answer, exhausted, leased
 from appliance.naming.names import from_text, to_text
-from appliance.naming.values import Answer, NeedsLease, Question, RRset
+from appliance.naming.values import Answer, ExtendedError, NeedsLease, Question, RRset
 from appliance.naming.zone import SiteNames, Zone, Zones
 
 __all__ = [
     "Answer",
+    "ExtendedError",
     "NeedsLease",
     "Question",
     "RRset",

@@ -29,15 +29,34 @@ class RRset:
     rdatas: tuple[dns.rdata.Rdata, ...]
 
 
+@attrs.frozen
+class ExtendedError:
+    """
+    An Extended DNS Error (RFC 8914), told to those who speak EDNS.
+
+    :param code: e.g. 14 for Not Ready.
+    :param text: short and ASCII.
+    """
+
+    code: int
+    text: str
+
+
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What a response says; header bits that depend on the query are the shell's."""
+    """
+    What a response says; header bits that depend on the query are the shell's.
+
+    :param truncated: the asker is to come back over TCP.
+    """
 
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR
     authoritative: bool = True
     answer: tuple[RRset, ...] = ()
     authority: tuple[RRset, ...] = ()
     additional: tuple[RRset, ...] = ()
+    truncated: bool = False
+    error: ExtendedError | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -61,7 +61,7 @@ class Connection:
 
     :param address: the leased address that the client came to, and ``port`` there.
     :param client: where the client is.
-    :param server: where its bytes go.
+    :param server: where its bytes go; that server is called ``server_name``.
     :ivar active_at: when a byte was last moved in either direction, or the state last changed.
     """
 
@@ -72,6 +72,7 @@ class Connection:
         "_opened_at",
         "_patience",
         "_server",
+        "_server_name",
         "active_at",
         "address",
         "fabric",
@@ -86,6 +87,7 @@ class Connection:
         self,
         fabric: Fabric,
         site: Site,
+        server_name: str,
         address: IPv4Address,
         port: int,
         client: socket.socket,
@@ -94,6 +96,7 @@ class Connection:
     ) -> None:
         self.fabric = fabric
         self.site = site
+        self._server_name = server_name
         self.address = address
         self.port = port
         self.peer = peer
@@ -217,7 +220,7 @@ class Connection:
             address=self.address,
             port=self.port,
             site=self.site.name,
-            server=self.site.server.name,
+            server=self._server_name,
             from_client_bytes=client.received if client else 0,
             from_server_bytes=server.received if server else 0,
             age=now - self._opened_at,

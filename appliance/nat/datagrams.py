@@ -23,17 +23,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.model import Endpoint, Service, Site, Transport
+from appliance.model import Endpoint, Server, Service, Site, Transport
 from appliance.nat.fabric import EXHAUSTED, Fabric
 from appliance.nat.opening import SocketAddress, family_of, open_socket, target_of
 from appliance.nat.traffic import Flow
 
 _BATCH = 32
 """Most datagrams moved in one wake-up, for each socket."""
-_MOST_WAITING = 65536
-"""More datagrams than any receive buffer holds, but for a flood that keeps coming."""
 _TRIES = 2
 """A socket reports an ICMP error once, in place of the send it was asked for; the next one goes out."""
+_FEWEST_OF_ONE_NETWORK = 64
+"""Sessions that one network may have of a site, however few the site may have in all."""
 _UNBOUND_TIMEOUT = 30.0
 """A session that has not shown a real client yet ends after this long without a datagram."""
 
@@ -60,6 +60,7 @@ class Session:
         "_opened_at",
         "_recv_into",
         "_send",
+        "_server_name",
         "_site",
         "_sock",
         "_state",
@@ -67,10 +68,13 @@ class Session:
         "fileno",
     )
 
-    def __init__(self, listener: UdpListener, site: Site, client: SocketAddress, sock: socket.socket) -> None:
+    def __init__(
+        self, listener: UdpListener, site: Site, server_name: str, client: SocketAddress, sock: socket.socket
+    ) -> None:
         self._listener = listener
         self._fabric = listener.fabric
         self._site = site
+        self._server_name = server_name
         self._client = client
         self._sock = sock
         self._send = sock.send
@@ -146,6 +150,9 @@ class Session:
         if self._state is State.BOUND:
             self._fabric.closed(self._listener.address, self._site.name)
 
+    def is_of(self, address: IPv4Address, site: str) -> bool:
+        return self._listener.address == address and self._site.name == site
+
     def flow(self, now: float) -> Flow:
         return Flow(
             transport=Transport.UDP,
@@ -153,7 +160,7 @@ class Session:
             address=self._listener.address,
             port=self._listener.port,
             site=self._site.name,
-            server=self._site.server.name,
+            server=self._server_name,
             from_client_bytes=self._from_client_bytes,
             from_server_bytes=self._from_server_bytes,
             age=now - self._opened_at,
@@ -171,29 +178,26 @@ class UdpListener:
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(self, fabric: Fabric, address: IPv4Address, port: int, site: Site, service: Service) -> None:
+    def __init__(
+        self, fabric: Fabric, address: IPv4Address, port: int, site: Site, server: Server, service: Service
+    ) -> None:
         self.fabric = fabric
         self.address = address
         self.port = port
         self._site = site
-        self._target = target_of(site.server, service, port)
+        self._server = server
+        self._target = target_of(server, service, port)
         self._sessions: dict[SocketAddress, Session] = {}
         self._sock = open_socket(Transport.UDP, address, port)
         self._sendto = self._sock.sendto
         self._open = True
         fabric.reactor.addReader(self)
 
-    def assign(self, site: Site, service: Service) -> None:
-        """
-        New sessions are ``site``'s from now on.
-
-        If that is another site, the former's sessions end, and what waits for it in the kernel is thrown away.
-        """
-        if site.name != self._site.name:
-            self._end_sessions()
-            self._drain()
+    def assign(self, site: Site, server: Server, service: Service) -> None:
+        """The site was configured anew: so new sessions are treated from now on."""
         self._site = site
-        self._target = target_of(site.server, service, self.port)
+        self._server = server
+        self._target = target_of(server, service, self.port)
 
     def close(self) -> None:
         if self._open:
@@ -238,9 +242,10 @@ class UdpListener:
         """``session`` is over."""
         del self._sessions[client]
         self.fabric.sessions.discard(session)
-        self.fabric.sessions_of[site] -= 1
-        if not self.fabric.sessions_of[site]:
-            del self.fabric.sessions_of[site]
+        for key in (site, (site, _prefix(client))):
+            self.fabric.sessions_of[key] -= 1
+            if not self.fabric.sessions_of[key]:
+                del self.fabric.sessions_of[key]
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has removed us over an error of the socket; it is cleared, and we listen on."""
@@ -251,7 +256,9 @@ class UdpListener:
     def _begin(self, client: SocketAddress) -> Session | None:
         """:return: a session for a new client endpoint; None when there can be none, and its datagram is dropped."""
         fabric = self.fabric
-        if fabric.sessions_of[self._site.name] >= self._site.max_sessions:
+        site, network = self._site.name, (self._site.name, _prefix(client))
+        most = self._site.max_sessions
+        if fabric.sessions_of[site] >= most or fabric.sessions_of[network] >= _most_of_one_network(most):
             fabric.counters.sessions_refused += 1
             return None
         try:
@@ -268,9 +275,10 @@ class UdpListener:
             fabric.counters.datagrams_dropped += 1
             fabric.connect_failed(f"{self._site.name} to {self._target[0]} port {self._target[1]}: {problem.strerror}")
             return None
-        session = self._sessions[client] = Session(self, self._site, client, sock)
+        session = self._sessions[client] = Session(self, self._site, self._server.name, client, sock)
         fabric.sessions.add(session)
-        fabric.sessions_of[self._site.name] += 1
+        fabric.sessions_of[site] += 1
+        fabric.sessions_of[network] += 1
         fabric.reactor.addReader(session)
         fabric.timers.add(fabric.seconds() + _UNBOUND_TIMEOUT, session)
         return session
@@ -279,9 +287,12 @@ class UdpListener:
         for session in list(self._sessions.values()):
             session.close()
 
-    def _drain(self) -> None:
-        for _ in range(_MOST_WAITING):
-            try:
-                self._sock.recv_into(self.fabric.buffer)
-            except OSError:
-                return
+
+def _most_of_one_network(most: int) -> int:
+    """A quarter of a site's sessions, but not so few that a small site's neighbours shut each other out."""
+    return min(most, max(most // 4, _FEWEST_OF_ONE_NETWORK))
+
+
+def _prefix(client: SocketAddress) -> str:
+    """The /24 that a client is in; leased addresses are IPv4, and so are their clients."""
+    return client[0].rpartition(".")[0]

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 import attrs
 
 from appliance.errors import Blame, DataPathError
-from appliance.model import Service, Site, Transport
+from appliance.model import Endpoint, Server, Service, Site, Transport
 from appliance.nat.datagrams import UdpListener
 from appliance.nat.fabric import Fabric, Reactor
 from appliance.nat.listener import TcpListener
@@ -25,9 +25,10 @@ _LISTENERS: dict[Transport, type[TcpListener] | type[UdpListener]] = {
 
 @attrs.define
 class _Holding:
-    """The listeners that stand on an address for ``site``."""
+    """What stands on an address for ``site``, and the server that it leads to."""
 
     site: Site
+    server: Server
     listeners: dict[_Key, _Listener]
 
 
@@ -37,12 +38,13 @@ class Nat:
 
     :param reactor: for its descriptors and its time.
     :param traffic: told of each live connection.  What it raises is logged; it may be told from within
-        :meth:`open` and :meth:`close` too, when they end UDP sessions.
+        :meth:`close` and :meth:`abort` too, when they end UDP sessions.
     """
 
     def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
         self._fabric = Fabric(reactor, traffic)
-        self._holdings: dict[IPv4Address, _Holding] = {}
+        self._holdings: dict[tuple[IPv4Address, str], _Holding] = {}
+        self._owners: dict[tuple[IPv4Address, _Key], str] = {}
         self._stopped = False
 
     @property
@@ -50,46 +52,56 @@ class Nat:
         """Failures since the start, as they are now."""
         return attrs.evolve(self._fabric.counters)
 
-    def open(self, address: IPv4Address, site: Site) -> None:
+    def open(self, address: IPv4Address, site: Site, server: Server) -> None:
         """
-        Let every port of ``site`` answer on ``address``.
+        Let every port of ``site`` answer on ``address``, and lead to ``server``.
 
-        What stood there for a former site is taken over: its TCP connections go on, its UDP sessions end.  For a
-        changed site only the difference is opened and closed, and running connections keep what they began with.
+        For a changed site or server only the difference is opened and closed, and what runs keeps what it began with.
 
-        :raises DataPathError: a port cannot be opened, and all is as it was before; says which, why, and what to do.
+        :raises DataPathError: a port cannot be opened, or is another site's, and all is as it was before; says which,
+            why, and what to do.
         """
         if self._stopped:
             raise DataPathError(f"{address}: the NAT proxy has stopped", blame=Blame.PROCESS)
-        former = self._holdings.get(address)
-        if former is not None and former.site == site:
+        place = address, site.name
+        former = self._holdings.get(place)
+        if former is not None and (former.site, former.server) == (site, server):
             return
+        wanted = _services(site)
+        for key in wanted:
+            owner = self._owners.get((address, key), site.name)
+            if owner != site.name:
+                endpoint = Endpoint(address=address, port=key[1])
+                raise DataPathError(f"{endpoint}/{key[0].value}: port in use by site {owner}", blame=Blame.PORT)
         self._fabric.reserve.fill()
         standing = former.listeners if former is not None else {}
-        wanted = _services(site)
-        added = self._open_all(address, site, {key: wanted[key] for key in wanted if key not in standing})
+        added = self._open_all(address, site, server, {key: wanted[key] for key in wanted if key not in standing})
         # Nothing below can fail.
         kept = {key: listener for key, listener in standing.items() if key in wanted}
-        self._holdings[address] = _Holding(site, {**kept, **added})
+        self._holdings[place] = _Holding(site, server, {**kept, **added})
         for key, listener in standing.items():
             if key in wanted:
-                listener.assign(site, wanted[key])
+                listener.assign(site, server, wanted[key])
             else:
                 listener.close()
+                del self._owners[address, key]
+        self._owners.update(((address, key), site.name) for key in added)
 
     def close(self, address: IPv4Address, site: str) -> None:
         """Stop listening for ``site`` on ``address``, if it does.  TCP connections go on, UDP sessions end."""
-        holding = self._holdings.get(address)
-        if holding is not None and holding.site.name == site:
-            del self._holdings[address]
-            for listener in holding.listeners.values():
-                listener.close()
+        holding = self._holdings.pop((address, site), None)
+        for key, listener in holding.listeners.items() if holding is not None else ():
+            listener.close()
+            del self._owners[address, key]
 
     def abort(self, address: IPv4Address, site: str) -> None:
-        """Reset the TCP connections of ``site`` on ``address``.  Cost: all connections are looked at."""
+        """End the TCP connections and UDP sessions of ``site`` on ``address``.  Cost: all of them are looked at."""
         for connection in list(self._fabric.connections):
             if connection.address == address and connection.site.name == site:
                 connection.close(reset=True)
+        for session in list(self._fabric.sessions):
+            if session.is_of(address, site):
+                session.close()
 
     def connections(self) -> list[Flow]:
         """All that is carried now, one row a TCP connection or UDP session, oldest first."""
@@ -105,19 +117,21 @@ class Nat:
         :param drain: seconds to wait for them; 0 resets at once.  A second call with less patience shortens the first.
         """
         self._stopped = True
-        for address, holding in list(self._holdings.items()):
-            self.close(address, holding.site.name)
+        for address, site in list(self._holdings):
+            self.close(address, site)
         await self._fabric.emptied(drain)
         for connection in list(self._fabric.connections):
             connection.close(reset=True)
         self._fabric.timers.stop()
         self._fabric.reserve.give_up()
 
-    def _open_all(self, address: IPv4Address, site: Site, services: dict[_Key, Service]) -> dict[_Key, _Listener]:
+    def _open_all(
+        self, address: IPv4Address, site: Site, server: Server, services: dict[_Key, Service]
+    ) -> dict[_Key, _Listener]:
         opened: dict[_Key, _Listener] = {}
         try:
             for (transport, port), service in services.items():
-                opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, service)
+                opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, server, service)
         except BaseException as error:
             for listener in opened.values():
                 listener.close()

@@ -116,7 +116,8 @@ class Fabric:
         self.counters = Counters()
         self.connections: set[Connection] = set()
         self.sessions: set[Session] = set()
-        self.sessions_of: Counter[str] = Counter()
+        # By site, and by site and client network.
+        self.sessions_of: Counter[str | tuple[str, str]] = Counter()
         self.out_of_descriptors = Complaint(
             reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
         )

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.model import Service, Site, Transport
+from appliance.model import Server, Service, Site, Transport
 from appliance.nat.connection import Connection
 from appliance.nat.fabric import EXHAUSTED, Fabric
 from appliance.nat.opening import SocketAddress, open_socket, target_of
@@ -21,8 +21,6 @@ from appliance.nat.side import close_with_reset
 
 _BATCH = 16
 """Most connections taken in one wake-up: about 2 ms of work, in which DNS waits."""
-_MOST_WAITING = 65536
-"""An upper bound of any listen queue."""
 _PAUSE = 0.25
 """How long a listener rests when descriptors ran out; meanwhile connections wait in the kernel's queue."""
 
@@ -37,30 +35,25 @@ class TcpListener:
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(self, fabric: Fabric, address: IPv4Address, port: int, site: Site, service: Service) -> None:
+    def __init__(
+        self, fabric: Fabric, address: IPv4Address, port: int, site: Site, server: Server, service: Service
+    ) -> None:
         self._fabric = fabric
         self._address = address
         self._port = port
         self._site = site
-        self._target = target_of(site.server, service, port)
+        self._server = server
+        self._target = target_of(server, service, port)
         self._sock = open_socket(Transport.TCP, address, port)
         self._open = True
         self._resume_at: float | None = None
         fabric.reactor.addReader(self)
 
-    def assign(self, site: Site, service: Service) -> None:
-        """
-        New connections are ``site``'s from now on.
-
-        Those of another site that wait in the queue are reset, as closing the listener would have done: they must not
-        reach a server that their client did not ask for.
-        """
-        if site.name != self._site.name:
-            for _ in range(_MOST_WAITING):
-                if not self._refuse_one():
-                    break
+    def assign(self, site: Site, server: Server, service: Service) -> None:
+        """The site was configured anew: so new connections are treated from now on."""
         self._site = site
-        self._target = target_of(site.server, service, self._port)
+        self._server = server
+        self._target = target_of(server, service, self._port)
 
     def close(self) -> None:
         if self._open:
@@ -107,7 +100,9 @@ class TcpListener:
     def _carry(self, client: socket.socket, peer: SocketAddress) -> None:
         try:
             client.setblocking(False)
-            connection = Connection(self._fabric, self._site, self._address, self._port, client, peer, self._target)
+            connection = Connection(
+                self._fabric, self._site, self._server.name, self._address, self._port, client, peer, self._target
+            )
         except Exception:
             self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
             close_with_reset(client)

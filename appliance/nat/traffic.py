@@ -55,6 +55,9 @@ class Counters:
     accepts_refused: int = 0
     """TCP connections that were reset at once because no descriptor was left."""
     sessions_refused: int = 0
-    """Datagrams that would have begun a UDP session: one over ``max_sessions``, or without a descriptor."""
+    """
+    Datagrams that would have begun a UDP session: one over ``max_sessions``, or over what one network may have of
+    them, or without a descriptor.
+    """
     datagrams_dropped: int = 0
     """Datagrams of a session that the kernel would not take."""

@@ -1,11 +1,23 @@
 """
-Rows for people.
+Rows for people and programs.
 
-From tables to plain dicts (what a CLI, a page or a person at the manhole is shown) and from dicts to aligned text.  The
-room promises that looking changes nothing.
+From tables to plain dicts (what the API, a CLI or a person at the manhole is shown) and from dicts to aligned text.
+The room promises that looking changes nothing.
 """
 
-from appliance.views.rows import lease_rows, pool_rows, site_rows
+from appliance.views.rows import for_people, lease_row, pin_row, pool_row, ports_of, site_row, span
 from appliance.views.table import as_table
+from appliance.views.texts import explanation_text, status_text
 
-__all__ = ["as_table", "lease_rows", "pool_rows", "site_rows"]
+__all__ = [
+    "as_table",
+    "explanation_text",
+    "for_people",
+    "lease_row",
+    "pin_row",
+    "pool_row",
+    "ports_of",
+    "site_row",
+    "span",
+    "status_text",
+]

@@ -1,18 +1,19 @@
 """
-What the tables hold, as one dict a row.
+What the tables hold, as one dict a row, with the field names of the API.
 
-Pure: rows are made of what is handed in.  Leases and pools are known here by the few attributes that are shown, so that
-no sibling room is imported.
+Pure: rows are made of what is handed in.  Leases, pins and pools are known here by the few attributes that are shown,
+so that no sibling room is imported.  Instants come out through ``wall``, which makes Unix time of the process's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from appliance.model import Address, Pool, Site
+from appliance.model import UDP_KEYS, Address, Keys, Pool, Site
 
 Row = dict[str, Any]
+Wall = Callable[[float], float]
 
 
 class _State(Protocol):
@@ -26,17 +27,32 @@ class _Lease(Protocol):
     @property
     def address(self) -> Address: ...
     @property
+    def server(self) -> str: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
     def granted_at(self) -> float: ...
     @property
     def promised_until(self) -> float: ...
     @property
     def ends_at(self) -> float: ...
     @property
-    def retired(self) -> bool: ...
-    @property
     def unused(self) -> int: ...
     @property
     def state(self) -> _State: ...
+
+
+class _Pin(Protocol):
+    @property
+    def site(self) -> str: ...
+    @property
+    def address(self) -> Address: ...
+    @property
+    def static(self) -> bool: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def standing(self) -> bool: ...
 
 
 class _Counts(Protocol):
@@ -54,59 +70,147 @@ class _Counts(Protocol):
     def waiting(self) -> int: ...
 
 
-def lease_rows(leases: Iterable[_Lease], connections: Callable[[Address, str], int], now: float) -> list[Row]:
+def lease_row(pool: str, lease: _Lease, connections: int, wall: Wall) -> Row:
+    """A lease, cooling ones included."""
+    return {
+        "address": str(lease.address),
+        "site": lease.site,
+        "server": lease.server,
+        "state": lease.state.value,
+        "granted_at": wall(lease.granted_at),
+        "promised_until": wall(lease.promised_until),
+        "ends_at": wall(lease.ends_at),
+        "connections": connections,
+        "unused_renewals": lease.unused,
+        "pool": pool,
+        "keys": ports_of(lease.keys),
+    }
+
+
+def pin_row(pin: _Pin, site: Site, connections: int, wall: Wall) -> Row:
+    """An address that a site has for good, in the shape of a lease without an end."""
+    return {
+        "address": str(pin.address),
+        "site": pin.site,
+        "server": site.servers[0].name,
+        "state": ("static" if pin.static else "pinned") if pin.standing else "waiting",
+        "granted_at": wall(pin.since),
+        "promised_until": None,
+        "ends_at": None,
+        "connections": connections,
+        "unused_renewals": 0,
+        "pool": site.pool or None,
+        "keys": ports_of(site.keys),
+    }
+
+
+def pool_row(name: str, count: _Counts, *, pressure: float, used: float, pool: Pool | None) -> Row:
     """
-    One row a lease, cooling ones included, by address.  Times are seconds from now; negative ones are past.
+    A pool.
 
-    :param connections: how many live connections a site has at an address.
+    :param pool: its configuration; None for one that has left it and goes when its last lease is over.
     """
-    rows = [
-        {
-            "address": str(lease.address),
-            "site": lease.site,
-            "state": "draining" if lease.retired and lease.state.value != "cooling" else lease.state.value,
-            "age": round(now - lease.granted_at, 1),
-            "promised_for": round(lease.promised_until - now, 1),
-            "ends_in": round(lease.ends_at - now, 1),
-            "connections": connections(lease.address, lease.site),
-            "unused_renewals": lease.unused,
-        }
-        for lease in sorted(leases, key=lambda lease: lease.address)
-    ]
-    return rows
+    return {
+        "pool": name,
+        "addresses": count.all,
+        "free": count.free,
+        "leased": count.leased,
+        "cooling": count.cooling,
+        "declined": count.declined,
+        "waiting": count.waiting,
+        "used": round(used, 3),
+        "pressure": round(pressure, 3),
+        "period": pool.periods.base if pool is not None else None,
+    }
 
 
-def pool_rows(counts: Mapping[str, _Counts], pressures: Mapping[str, float], pools: Mapping[str, Pool]) -> list[Row]:
-    """One row a pool; ``period`` is its base."""
-    return [
-        {
-            "pool": name,
-            "addresses": count.all,
-            "free": count.free,
-            "leased": count.leased,
-            "cooling": count.cooling,
-            "declined": count.declined,
-            "waiting": count.waiting,
-            "pressure": round(pressures[name], 2),
-            "period": pools[name].periods.base if name in pools else "leaving",
-        }
-        for name, count in counts.items()
-    ]
+def site_row(site: Site, leases: Sequence[_Lease], pin: _Pin | None, connections: int) -> Row:
+    """A site, and the addresses that it is answered with."""
+    addresses = [str(pin.address)] if pin is not None and pin.standing else [str(lease.address) for lease in leases]
+    states = {lease.state.value for lease in leases}
+    return {
+        "site": site.name,
+        "pool": site.pool or None,
+        "addresses": addresses,
+        "state": "pinned" if pin is not None and pin.standing else "/".join(sorted(states)) or "-",
+        "most_addresses": site.addresses,
+        "servers": [server.name for server in site.servers],
+        "aliases": list(site.aliases),
+        "connections": connections,
+    }
 
 
-def site_rows(sites: Iterable[Site], leases: Mapping[str, _Lease], now: float) -> list[Row]:
-    """One row a site, in the order of the configuration."""
-    rows = []
-    for site in sites:
-        lease = leases.get(site.name)
-        rows.append(
-            {
-                "site": site.name,
-                "pool": site.pool,
-                "address": str(lease.address) if lease else "-",
-                "ends_in": round(lease.ends_at - now, 1) if lease else "-",
-                "server": f"{site.server.name} ({site.server.address})",
-                "aliases": " ".join(site.aliases) or "-",
-            }
-        )
-    return rows
+def ports_of(keys: Keys) -> list[str]:
+    """``['80/tcp', '6000-6010/udp']``; runs are put together."""
+    runs: list[str] = []
+    for transport, lowest in (("tcp", 0), ("udp", UDP_KEYS)):
+        ports = sorted(key - lowest for key in keys if lowest <= key < lowest + UDP_KEYS)
+        for first, last in _runs(ports):
+            runs.append(f"{first if first == last else f'{first}-{last}'}/{transport}")
+    return runs
+
+
+def _runs(ports: Iterable[int]) -> Iterable[tuple[int, int]]:
+    first = last = None
+    for port in ports:
+        if last is not None and port == last + 1:
+            last = port
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = port
+    if first is not None and last is not None:
+        yield first, last
+
+
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "leases": ("address", "site", "server", "state", "age", "promised_for", "ends_in", "connections", "keys"),
+    "pools": ("pool", "addresses", "free", "leased", "cooling", "declined", "waiting", "used", "pressure", "period"),
+    "sites": ("site", "pool", "addresses", "state", "servers", "connections", "aliases"),
+    "connections": ("transport", "client", "address", "port", "site", "server", "state", "age"),
+    "history": ("address", "site", "server", "from", "until", "used"),
+}
+"""The columns of each list, as people see it."""
+
+
+def for_people(what: str, rows: Iterable[Mapping[str, Any]], now: float) -> list[Row]:
+    """
+    Rows of the API as a person wants them: spans instead of instants, lists in one word.
+
+    :param what: the list's name, a key of :data:`SHOWN`.
+    :param now: Unix time.
+    """
+    return [{column: _shown(row, column, now) for column in SHOWN[what]} for row in rows]
+
+
+def _shown(row: Mapping[str, Any], column: str, now: float) -> object:
+    match column:
+        case "age" if "granted_at" in row:
+            return span(now - row["granted_at"])
+        case "promised_for":
+            return _left(row["promised_until"], now)
+        case "ends_in":
+            return _left(row["ends_at"], now)
+    value = row.get(column)
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    return "-" if value is None else value
+
+
+def _left(until: float | None, now: float) -> str:
+    if until is None:
+        return "never"
+    return span(until - now) if until > now else "over"
+
+
+def span(seconds: float) -> str:
+    """``4.2s``, ``3m12s``, ``5h03m``, ``2d04h``."""
+    if seconds < 60:
+        return f"{max(0.0, seconds):.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02}m"
+    return f"{hours // 24}d{hours % 24:02}h"

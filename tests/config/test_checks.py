@@ -166,7 +166,7 @@ class AllAtOnceTests(SynchronousTestCase):
             "appliance: {stop_timeout: soon}\n"
             "dns:\n  listen: ['203.0.113.1:53']\n  udp_payload: no\n  zones: {example.test: {records: ''}}\n"
             "pools:\n  p: {addresses: [203.0.113.1, x], when_exhausted: cry}\n  q: {addresses: [203.0.113.1]}\n"
-            "servers:\n  s: {address: 203.0.113.1, weight: 3}\n  t: {address: 203.0.113.1}\n"
+            "servers:\n  s: {address: 203.0.113.1, backup: 3}\n  t: {address: 203.0.113.1}\n"
             "sites:\n"
             "  a.example.test: {pool: r, services: [{port: 0}], servers: [u]}\n"
             "  b.other.test: {pool: q, services: [{port: 1}, {port: 1}], servers: [v], colour: red}\n"
@@ -185,7 +185,7 @@ class AllAtOnceTests(SynchronousTestCase):
                 ["7", "pools.p.when_exhausted"],
                 ["8", "pools.q.addresses[0]"],
                 ["10", "servers.s.address"],
-                ["10", "servers.s.weight"],
+                ["10", "servers.s.backup"],
                 ["11", "servers.t.address"],
                 ["13", "sites.a.example.test.pool"],
                 ["13", "sites.a.example.test.servers[0]"],

@@ -41,6 +41,8 @@ class SharedSetting:
             "  public:",
             f"    addresses: [{self.leased}.1-{self.leased}.{self.addresses}]",
             f"    period: {{base: {base}, minimum: 1s, grace: 1s, cooling: 1s}}",
+            "    pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}",
+            "    quota: {per_source: 1000}",
             "servers:",
             *(f"  s{n}: {{address: {self.servers[n]}, port: {self.ports[n]}}}" for n, _ in used),
             "sites:",

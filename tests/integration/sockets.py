@@ -157,7 +157,7 @@ class NatCase(TestCase):
             for port in ports or (free_port(address, kind),)
         ]
         server = Server(name="server", address=ORIGIN, port=server_port)
-        return Site(name=name, pool="public", services=tuple(services), server=server, **more)
+        return Site(name=name, pool="public", services=tuple(services), servers=(server,), **more)
 
     def connect(self, site: Site, address: IPv4Address = LEASED, service: int = 0) -> socket.socket:
         """A client; the kernel answers it before the proxy does."""
@@ -172,7 +172,7 @@ class NatCase(TestCase):
         """A client and its server, connected through the proxy."""
         origin = self.origin()
         site = self.site(origin, **more)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         return client, await self.accept(origin)
 

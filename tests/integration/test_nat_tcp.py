@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
-from appliance.errors import DataPathError
+from appliance.errors import Blame, DataPathError
 from appliance.model import Endpoint, Timeouts, Transport
 from tests.integration.sockets import (
     LEASED,
@@ -50,7 +50,7 @@ class Bytes(NatCase):
     async def test_bytes_sent_before_the_server_is_connected(self) -> None:
         origin = self.origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         client.sendall(b"early")
         server = await self.accept(origin)
@@ -234,7 +234,7 @@ class Connecting(NatCase):
 
     async def test_refused(self) -> None:
         site = self.site(free_port(ORIGIN))
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         await in_thread(read_to_reset, client)
         self.assertEqual(self.nat.counters.connects_failed, 1)
@@ -252,7 +252,7 @@ class Connecting(NatCase):
     async def test_no_answer(self) -> None:
         origin, _ = self.busy_origin()
         site = self.site(origin, timeouts=Timeouts(connect=3.0))
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         await until(lambda: bool(self.nat.connections()))
         self.assertEqual(self.nat.connections()[0].state, "connecting")
@@ -266,7 +266,7 @@ class Connecting(NatCase):
     async def test_a_server_that_refuses_late(self) -> None:
         origin, _ = self.busy_origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         await until(lambda: bool(self.nat.connections()))
         origin.close()  # the kernel tries again after a second, and is refused
@@ -276,7 +276,7 @@ class Connecting(NatCase):
     async def test_a_server_that_answers_late(self) -> None:
         origin, fillers = self.busy_origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.connect(site)
         await until(lambda: bool(self.nat.connections()))
         client.sendall(b"patience")
@@ -350,13 +350,13 @@ class NoDescriptors(NatCase):
     async def test_accept(self) -> None:
         origin = self.origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         clients = [self.keep(socket.socket()) for _ in range(2)]
         held = await self.exhaust_descriptors()
         clients[0].connect((str(LEASED), site.services[0].first_port))
         await in_thread(read_to_reset, clients[0])
         self.assertEqual(self.nat.counters.accepts_refused, 1)
-        [listener] = self.nat._holdings[LEASED].listeners.values()
+        [listener] = self.nat._holdings[LEASED, "a.example"].listeners.values()
         self.assertNotIn(listener, global_reactor.getReaders())
         clients[1].connect((str(LEASED), site.services[0].first_port))
         while held:
@@ -368,7 +368,7 @@ class NoDescriptors(NatCase):
 
     async def test_the_reserve_is_there_again(self) -> None:
         site = self.site(self.origin(), ports=(free_port(LEASED), free_port(LEASED)))
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         clients = [self.keep(socket.socket()) for _ in range(4)]
         await self.exhaust_descriptors()
         for count, client in enumerate(clients):
@@ -380,7 +380,7 @@ class NoDescriptors(NatCase):
     async def test_connect(self) -> None:
         origin = self.origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         client = self.keep(socket.socket())
         held = await self.exhaust_descriptors()
         os.close(held.pop())  # enough to accept, not to connect
@@ -410,19 +410,19 @@ class Holding(NatCase):
 
     async def test_the_same_site_again_is_nothing_new(self) -> None:
         site = self.site(self.origin())
-        self.nat.open(LEASED, site)
-        before = self.nat._holdings[LEASED]
-        self.nat.open(LEASED, site)
-        self.assertIs(self.nat._holdings[LEASED], before)
+        self.nat.open(LEASED, site, site.servers[0])
+        before = self.nat._holdings[LEASED, site.name]
+        self.nat.open(LEASED, site, site.servers[0])
+        self.assertIs(self.nat._holdings[LEASED, site.name], before)
 
     async def test_a_changed_site_is_a_difference(self) -> None:
         one, two = self.origin(), self.origin()
         ports = tuple(free_port(LEASED) for _ in range(3))
         before, after = self.site(one, ports=ports[:2]), self.site(two, ports=ports[1:])
-        self.nat.open(LEASED, before)
+        self.nat.open(LEASED, before, before.servers[0])
         client = self.connect(before, service=1)
         server = await self.accept(one)
-        self.nat.open(LEASED, after)
+        self.nat.open(LEASED, after, after.servers[0])
         for port, listens in zip(ports, (False, True, True), strict=True):
             self.assertListens(port, listens=listens)
         client.sendall(b"to the old")
@@ -443,54 +443,109 @@ class Holding(NatCase):
 
         self.assertEqual(await in_thread(find), b"to the new")
 
-    async def test_another_site_takes_over(self) -> None:
+    async def test_the_next_site_on_a_port(self) -> None:
+        """The former's connections go on beside it (1.11)."""
         one, two = self.origin(), self.origin()
-        ports = tuple(free_port(LEASED) for _ in range(2))
-        former, latter = self.site(one, ports=ports), self.site(two, name="b.example", ports=ports[:1])
-        self.nat.open(LEASED, former)
+        former = self.site(one)
+        self.nat.open(LEASED, former, former.servers[0])
         client = self.connect(former)
         server = await self.accept(one)
-        self.nat.open(LEASED, latter)
+        self.nat.close(LEASED, former.name)
+        latter = self.site(two, name="b.example", ports=(former.services[0].first_port,))
+        self.nat.open(LEASED, latter, latter.servers[0])
         newcomer = self.connect(latter)
         new_server = await self.accept(two)
         newcomer.sendall(b"new")
         self.assertEqual(await in_thread(new_server.recv, 100), b"new")
         client.sendall(b"old")
         self.assertEqual(await in_thread(server.recv, 100), b"old")
-        self.assertListens(ports[1], listens=False)
-        self.nat.close(LEASED, "a.example")  # holds nothing here any more
-        self.assertListens(ports[0], listens=True)
-        self.assertEqual(self.tally.opened[str(LEASED), "a.example"], 1)
 
     async def test_a_waiting_client_of_the_former_site_does_not_reach_the_new_one(self) -> None:
         one, two = self.origin(), self.origin()
         former = self.site(one)
-        self.nat.open(LEASED, former)
+        self.nat.open(LEASED, former, former.servers[0])
         client = self.connect(former)  # waits: the reactor has not turned
         latter = self.site(two, name="b.example", ports=(former.services[0].first_port,))
-        self.nat.open(LEASED, latter)
+        self.nat.close(LEASED, former.name)
+        self.nat.open(LEASED, latter, latter.servers[0])
         await in_thread(read_to_reset, client)
         two.settimeout(0)
         self.assertRaises(BlockingIOError, two.accept)
         self.assertEqual(self.nat.connections(), [])
 
+    async def test_sites_on_different_ports_share_an_address(self) -> None:
+        """Each keeps its own traffic when the other one ends (1.12)."""
+        one, two = self.origin(), self.origin()
+        first, second = self.site(one), self.site(two, name="b.example")
+        for site in (first, second):
+            self.nat.open(LEASED, site, site.servers[0])
+        client = self.connect(second)
+        server = await self.accept(two)
+        self.nat.close(LEASED, first.name)
+        self.assertListens(first.services[0].first_port, listens=False)
+        client.sendall(b"mine")
+        self.assertEqual(await in_thread(server.recv, 100), b"mine")
+        self.assertListens(second.services[0].first_port, listens=True)
+
+    async def test_a_port_of_another_site(self) -> None:
+        """Is not taken from it; and nothing is left open of the try."""
+        site, free = self.site(self.origin()), free_port(LEASED)
+        self.nat.open(LEASED, site, site.servers[0])
+        taken = site.services[0].first_port
+        other = self.site(9, name="b.example", ports=(free, taken))
+        error = self.assertRaises(DataPathError, self.nat.open, LEASED, other, other.servers[0])
+        self.assertEqual(str(error), f"{LEASED}:{taken}/tcp: port in use by site a.example")
+        self.assertIs(error.blame, Blame.PORT)
+        self.assertListens(free, listens=False)
+        self.nat.close(LEASED, other.name)
+        self.assertListens(taken, listens=True)
+
+    async def test_another_server(self) -> None:
+        """New connections go there; those that run stay where they are."""
+        one, two = self.origin(), self.origin()
+        before = self.site(one)
+        after = self.site(two, ports=(before.services[0].first_port,))
+        self.nat.open(LEASED, before, before.servers[0])
+        client = self.connect(before)
+        server = await self.accept(one)
+        self.nat.open(LEASED, after, after.servers[0])
+        newcomer = self.connect(after)
+        await self.accept(two)
+        client.sendall(b"still")
+        self.assertEqual(await in_thread(server.recv, 100), b"still")
+        newcomer.close()
+
+    async def test_abort(self) -> None:
+        """Ends what a site has on an address, and nothing else."""
+        one, two = self.origin(), self.origin()
+        first, second = self.site(one), self.site(two, name="b.example")
+        for site in (first, second):
+            self.nat.open(LEASED, site, site.servers[0])
+        client, other = self.connect(first), self.connect(second)
+        server, other_server = await self.accept(one), await self.accept(two)
+        self.nat.abort(LEASED, first.name)
+        await in_thread(read_to_reset, client)
+        await in_thread(read_to_reset, server)
+        other.sendall(b"goes on")
+        self.assertEqual(await in_thread(other_server.recv, 100), b"goes on")
+
     async def test_listening_again_beside_old_connections(self) -> None:
         origin = self.origin()
         site = self.site(origin)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         self.connect(site)
         await self.accept(origin)
         self.nat.close(LEASED, site.name)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         self.assertListens(site.services[0].first_port, listens=True)
         await until(lambda: len(self.nat.connections()) >= 2)
 
     async def test_a_port_that_is_taken(self) -> None:
         free, taken = free_port(LEASED), self.keep(socket.create_server((str(LEASED), 0))).getsockname()[1]
         before = self.site(self.origin())
-        self.nat.open(LEASED, before)
+        self.nat.open(LEASED, before, before.servers[0])
         for after in (self.site(9, ports=(free, taken)), self.site(9, name="b.example", ports=(free, taken))):
-            error = self.assertRaises(DataPathError, self.nat.open, LEASED, after)
+            error = self.assertRaises(DataPathError, self.nat.open, LEASED, after, after.servers[0])
             self.assertEqual(str(error), f"{LEASED}:{taken}/tcp: port in use by another program (ss -lnp shows which)")
             self.assertListens(free, listens=False)
             self.assertListens(before.services[0].first_port, listens=True)
@@ -498,7 +553,8 @@ class Holding(NatCase):
         self.assertListens(before.services[0].first_port, listens=False)
 
     async def test_an_address_that_is_not_here(self) -> None:
-        error = self.assertRaises(DataPathError, self.nat.open, IPv4Address("192.0.2.9"), self.site(9, ports=(80,)))
+        site, elsewhere = self.site(9, ports=(80,)), IPv4Address("192.0.2.9")
+        error = self.assertRaises(DataPathError, self.nat.open, elsewhere, site, site.servers[0])
         advice = "address not on this host (add it to an interface: ip address add 192.0.2.9/32 dev ...)"
         self.assertEqual(str(error), f"192.0.2.9:80/tcp: {advice}")
 
@@ -528,7 +584,8 @@ class Stopping(NatCase):
         self.clock.advance(2)
         await stopping
         await in_thread(read_to_reset, client)
-        self.assertRaises(DataPathError, self.nat.open, LEASED, self.site(9))
+        site = self.site(9)
+        self.assertRaises(DataPathError, self.nat.open, LEASED, site, site.servers[0])
 
     async def test_a_second_stop_with_less_patience(self) -> None:
         await self.pair()

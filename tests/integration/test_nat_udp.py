@@ -29,7 +29,7 @@ class UdpCase(NatCase):
         """:return: the server's socket, the site, and the endpoint that clients speak to."""
         server = self.udp_socket()
         site = self.site(server, **more)  # type: ignore[arg-type]
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         return server, site, (str(LEASED), site.services[0].first_port)
 
     def client(self) -> socket.socket:
@@ -178,7 +178,7 @@ class Bounds(UdpCase):
         server = self.udp_socket()
         ports = tuple(free_port(LEASED, socket.SOCK_DGRAM) for _ in range(2))
         site = self.site(server, ports=ports, max_sessions=2)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         first = self.client()
         first.sendto(b"1", (str(LEASED), ports[0]))
         self.client().sendto(b"2", (str(LEASED), ports[1]))
@@ -210,7 +210,7 @@ class Errors(UdpCase):
         server = self.udp_socket()
         endpoint = server.getsockname()
         site = self.site(server)
-        self.nat.open(LEASED, site)
+        self.nat.open(LEASED, site, site.servers[0])
         server.close()
         public = (str(LEASED), site.services[0].first_port)
         client = self.client()
@@ -234,8 +234,8 @@ class Errors(UdpCase):
         server.close()
         site = self.site(endpoint[1], transport=Transport.UDP)
         service = site.services[0]
-        self.nat.open(LEASED, site)
-        listener = self.nat._holdings[LEASED].listeners[Transport.UDP, service.first_port]
+        self.nat.open(LEASED, site, site.servers[0])
+        listener = self.nat._holdings[LEASED, "a.example"].listeners[Transport.UDP, service.first_port]
         client = self.client()
         client.sendto(b"lost", (str(LEASED), service.first_port))
         listener.doRead()  # without the reactor, nobody takes the error off the socket
@@ -271,33 +271,44 @@ class Holding(UdpCase):
         await turns()
         self.assertNothing(server)
 
-    async def test_another_site_takes_over(self) -> None:
-        server, _, public = self.open()
+    async def test_abort_ends_sessions(self) -> None:
+        """Bound and unbound ones; the port stays open."""
+        server, site, public = self.open()
         client = self.client()
         await self.exchange(client, server, public, b"1")
         await self.exchange(client, server, public, b"2")
-        client.sendto(b"for the former", public)  # still in the kernel when the site changes
-        latter = self.udp_socket()
-        self.nat.open(LEASED, self.site(latter, name="b.example", ports=(public[1],)))
-        self.assertEqual(self.tally.closed, {(str(LEASED), "a.example"): 1})
-        await self.exchange(client, latter, public, b"3")
-        await self.exchange(client, latter, public, b"4")
-        self.assertNothing(server)
-        self.assertEqual(self.tally.opened[str(LEASED), "b.example"], 1)
+        await self.exchange(self.client(), server, public, b"1")
+        self.nat.abort(LEASED, site.name)
+        self.assertEqual((self.states(), self.tally.closed.total()), ([], 1))
+        await self.exchange(client, server, public, b"again")
+
+    async def test_one_network_has_a_part_of_the_sessions(self) -> None:
+        """Others still get theirs (1.9)."""
+        _, _, public = self.open(max_sessions=300)
+        most = 75
+        crowd = [self.client() for _ in range(most + 5)]
+        for client in crowd:
+            client.sendto(b"x", public)
+        await until(lambda: self.nat.counters.sessions_refused == 5)
+        self.assertEqual(len(self.states()), most)
+        elsewhere = self.udp_socket(IPv4Address("127.77.1.1"))
+        elsewhere.sendto(b"from elsewhere", public)
+        await until(lambda: len(self.states()) == most + 1)
 
     async def test_a_changed_server_is_for_new_sessions(self) -> None:
         server, _, public = self.open()
         client = self.client()
         await self.exchange(client, server, public, b"1")
         other = self.udp_socket()
-        self.nat.open(LEASED, self.site(other, ports=(public[1],)))
+        site = self.site(other, ports=(public[1],))
+        self.nat.open(LEASED, site, site.servers[0])
         await self.exchange(client, server, public, b"2")
         await self.exchange(self.client(), other, public, b"3")
 
     async def test_a_port_that_is_taken(self) -> None:
         taken = self.udp_socket(LEASED).getsockname()[1]
         site = self.site(self.udp_socket(), ports=(taken,))
-        error = self.assertRaises(DataPathError, self.nat.open, LEASED, site)
+        error = self.assertRaises(DataPathError, self.nat.open, LEASED, site, site.servers[0])
         self.assertEqual(str(error), f"{LEASED}:{taken}/udp: port in use by another program (ss -lnp shows which)")
 
     async def test_a_whole_site_in_one(self) -> None:
@@ -305,6 +316,7 @@ class Holding(UdpCase):
         port = free_port(LEASED)
         server = self.udp_socket()
         udp, tcp = self.site(server, ports=(port,)), self.site(self.origin(), ports=(port,))
-        self.nat.open(LEASED, Site(name="a.example", pool="p", services=udp.services + tcp.services, server=udp.server))
+        both = Site(name="a.example", pool="p", services=udp.services + tcp.services, servers=udp.servers)
+        self.nat.open(LEASED, both, both.servers[0])
         self.connect(tcp)
         await self.exchange(self.client(), server, (str(LEASED), port), b"1")

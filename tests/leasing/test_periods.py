@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.leasing.periods import decayed, explain, pressure_of, span
 from appliance.model import Periods
 from tests import fakes
-from tests.leasing.test_table import Driver
+from tests.leasing.driver import Driver
 
 PERIODS = Periods(base=30, minimum=5, maximum=300, offer=10)
 FACTORS = st.floats(min_value=0, max_value=1)
@@ -68,8 +68,8 @@ class TableTests(SynchronousTestCase):
         ttls = [driver.ask(site, 0.0).ttl for site in "abcdefghij"]  # type: ignore[union-attr]
         self.assertEqual(ttls, [20, 20, 20, 20, 20, 20, 16, 12, 8, 5])
         self.assertEqual(driver.ask("a", 0.0).ttl, 5)  # type: ignore[union-attr]
-        driver.table.reclaim(70.0, limit=99)
-        driver.table.reclaim(200.0, limit=99)
+        driver.reclaim(70.0, limit=99)
+        driver.reclaim(200.0, limit=99)
         self.assertEqual(driver.ask("a", 200.0).ttl, 20)  # type: ignore[union-attr]
 
     def test_busy_and_idle_sites_part(self) -> None:
@@ -90,5 +90,5 @@ class TableTests(SynchronousTestCase):
         driver.table.configure(fakes.pool(4, adequate=0.5), 0.0)
         for site in "abc":
             driver.ask(site, 0.0)
-        said = driver.table.explain("a", 0.0)
+        said = driver.table.explain("a", 0.0).span
         self.assertEqual((said.base, said.demand, said.pressure, said.limit, said.ttl), (20, 0.5, 0.5, "", 5))

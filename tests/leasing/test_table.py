@@ -5,38 +5,17 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.events import AddressFreed, AddressRemoved, LeaseBound, LeaseReclaimed, LeaseReset
-from appliance.leasing import Connections, LeaseTable, Promise, State
-from appliance.model import Periods
+from appliance.events import (
+    AddressFreed,
+    AddressRemoved,
+    LeaseBound,
+    LeaseDraining,
+    LeaseReclaimed,
+    LeaseReset,
+)
+from appliance.leasing import Promise, State
 from tests import fakes
-
-
-class Driver:
-    """A table with its connections, asked as SharedState asks it."""
-
-    def __init__(self, count: int, periods: Periods = fakes.PERIODS) -> None:
-        self.connections = Connections()
-        self.table = LeaseTable(fakes.pool(count, periods), self.connections)
-        self.first, *self.rest = fakes.addresses(count)
-
-    def ask(self, site: str, now: float) -> Promise | None:
-        promise = self.table.renew(site, now)
-        if promise is not None:
-            return promise
-        plan = self.table.plan(site, now)
-        return None if plan is None else self.table.commit(plan)
-
-    def connect(self, site: str, now: float) -> object:
-        lease = self.table.lease_of(site)
-        assert lease is not None
-        self.connections.opened(lease.address, site)
-        return self.table.used(lease.address, site, now)
-
-    def disconnect(self, site: str, now: float) -> None:
-        lease = self.table.lease_of(site)
-        assert lease is not None
-        self.connections.closed(lease.address, site)
-        self.table.unused(lease.address, site, now)
+from tests.leasing.driver import Driver
 
 
 class GrantTests(SynchronousTestCase):
@@ -44,7 +23,7 @@ class GrantTests(SynchronousTestCase):
         """1.1: the promise is for a period, and the lease lasts longer than it by the grace."""
         driver = Driver(2)
         self.assertEqual(driver.ask("a", 100.0), Promise(driver.first, 10, 110.0))
-        lease = driver.table.lease_of("a")
+        lease = driver.lease_of("a")
         assert lease is not None
         self.assertEqual((lease.promised_until, lease.ends_at, lease.state), (110.0, 111.0, State.OFFERED))
 
@@ -60,16 +39,16 @@ class GrantTests(SynchronousTestCase):
         """1.11: the address that was given back last is given out last."""
         driver = Driver(3)
         driver.ask("a", 0.0)
-        driver.table.reclaim(11.0, limit=9)
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(11.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         self.assertEqual(list(driver.table.free()), [*driver.rest, driver.first])
 
     def test_the_former_site_gets_its_free_address_back(self) -> None:
         """1.11: although another one has been free for longer."""
         driver = Driver(3)
         driver.ask("a", 0.0)
-        driver.table.reclaim(11.0, limit=9)
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(11.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         promise = driver.ask("a", 40.0)
         assert promise is not None
         self.assertEqual(promise.address, driver.first)
@@ -79,9 +58,9 @@ class GrantTests(SynchronousTestCase):
         driver = Driver(1)
         driver.ask("a", 0.0)
         self.assertIsNone(driver.ask("b", 5.0))
-        driver.table.reclaim(11.0, limit=9)
+        driver.reclaim(11.0, limit=9)
         self.assertIsNone(driver.ask("b", 20.0))
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         self.assertIsNone(driver.ask("c", 32.0))
         self.assertIsNotNone(driver.ask("b", 33.0))
 
@@ -90,41 +69,45 @@ class GrantTests(SynchronousTestCase):
         driver = Driver(1)
         driver.ask("a", 0.0)
         self.assertIsNone(driver.ask("b", 1.0))
-        driver.table.reclaim(11.0, limit=9)
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(11.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         self.assertIsNone(driver.ask("c", 30.9))
         self.assertIsNotNone(driver.ask("c", 31.0))
 
     def test_a_declined_address_is_left_alone(self) -> None:
         """For ten minutes; then it is as free as any."""
         driver = Driver(1)
-        plan = driver.table.plan("a", 0.0)
+        plan = driver.plan("a", 0.0)
         assert plan is not None
-        self.assertEqual(driver.table.decline(plan, by_all=True), 600.0)
+        self.assertEqual(driver.table.granting.decline(plan, by_all=True), 600.0)
         self.assertIsNone(driver.ask("a", 1.0))
         self.assertEqual(driver.table.counts(1.0).declined, 1)
-        self.assertEqual(driver.table.reclaim(599.0, limit=9), [])
-        [freed] = driver.table.reclaim(600.0, limit=9)
+        self.assertEqual(driver.reclaim(599.0, limit=9), [])
+        [freed] = driver.reclaim(600.0, limit=9)
         self.assertIsInstance(freed, AddressFreed)
 
     def test_declining_is_not_shorter_than_cooling(self) -> None:
         """Somebody may still hold an answer with that address."""
         driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=1000))
-        driver.ask("a", 0.0)
-        driver.table.reclaim(11.0, limit=9)
-        plan = driver.table.plan("a", 12.0)
+        plan = driver.plan("a", 12.0)
         assert plan is not None
-        self.assertEqual(driver.table.decline(plan, by_all=True), 1012.0)
+        self.assertEqual(driver.table.granting.decline(plan, by_all=True), 1012.0)
 
-    def test_declining_ends_a_lease_that_was_to_be_taken_up_again(self) -> None:
-        """The site has nothing then, and asks as a newcomer."""
+    def test_an_own_address_that_cannot_be_opened_cools_on(self) -> None:
+        """Its old data path stands for late clients; the site does not try it again, and nobody else has it sooner."""
         driver = Driver(1)
-        for now in range(0, 41, 5):
-            driver.ask("a", float(now))
-        plan = driver.table.plan("a", 44.5)
+        driver.ask("a", 0.0)
+        driver.reclaim(11.0, limit=9)
+        plan = driver.plan("a", 12.0)
         assert plan is not None and plan.former is not None
-        driver.table.decline(plan, by_all=True)
-        self.assertIsNone(driver.table.lease_of("a"))
+        driver.table.granting.decline(plan, by_all=True)
+        self.assertIsNone(driver.plan("a", 13.0))
+        driver.table.configure(attrs.evolve(fakes.pool(1), addresses=()), 14.0)
+        driver.table.configure(fakes.pool(1), 15.0)
+        self.assertIsNone(driver.ask("b", 16.0))
+        driver.reclaim(31.0, limit=9)
+        self.assertIsNone(driver.ask("b", 31.0), "a waits since 13.0")
+        self.assertIsNotNone(driver.ask("b", 43.0))
 
 
 class RenewTests(SynchronousTestCase):
@@ -140,7 +123,7 @@ class RenewTests(SynchronousTestCase):
         driver.ask("a", 0.0)
         driver.table.configure(fakes.pool(1, attrs.evolve(fakes.PERIODS, base=5)), 1.0)
         self.assertEqual(driver.ask("a", 1.0), Promise(driver.first, 5, 6.0))
-        lease = driver.table.lease_of("a")
+        lease = driver.lease_of("a")
         assert lease is not None
         self.assertEqual(lease.promised_until, 10.0)
 
@@ -149,7 +132,7 @@ class RenewTests(SynchronousTestCase):
         driver = Driver(1)
         ttls = [driver.ask("a", float(now)).ttl for now in range(0, 50, 5)]  # type: ignore[union-attr]
         self.assertEqual(ttls, [10] * 8 + [5] + [10])
-        self.assertEqual(driver.table.lease_of("a").granted_at, 45.0)  # type: ignore[union-attr]
+        self.assertEqual(driver.lease_of("a").granted_at, 45.0)  # type: ignore[union-attr]
 
     def test_below_a_second_those_who_wait_go_first(self) -> None:
         """An unused lease that is at its end is not taken up again while somebody waits."""
@@ -188,13 +171,13 @@ class EndTests(SynchronousTestCase):
         """1.6: at its end a lease without a connection is reclaimed, cools, and is free."""
         driver = Driver(1)
         driver.ask("a", 0.0)
-        self.assertEqual(driver.table.reclaim(10.9, limit=9), [])
-        [reclaimed] = driver.table.reclaim(11.0, limit=9)
-        self.assertEqual(
-            reclaimed, LeaseReclaimed(at=11.0, pool="public", address=driver.first, site="a", cooling_until=31.0)
-        )
+        self.assertEqual(driver.reclaim(10.9, limit=9), [])
+        [reclaimed] = driver.reclaim(11.0, limit=9)
+        assert isinstance(reclaimed, LeaseReclaimed)
+        self.assertEqual((reclaimed.address, reclaimed.site), (driver.first, "a"))
+        self.assertEqual((reclaimed.lease.state, reclaimed.lease.ends_at), (State.COOLING, 31.0))
         self.assertIsNone(driver.ask("b", 30.9))
-        [freed] = driver.table.reclaim(31.0, limit=9)
+        [freed] = driver.reclaim(31.0, limit=9)
         self.assertEqual(freed, AddressFreed(at=31.0, pool="public", address=driver.first, former="a"))
         self.assertIsNotNone(driver.ask("b", 31.0))
 
@@ -203,21 +186,21 @@ class EndTests(SynchronousTestCase):
         driver = Driver(1)
         driver.ask("a", 0.0)
         driver.connect("a", 1.0)
-        [reset] = driver.table.reclaim(11.0, limit=9)
+        [reset] = driver.reclaim(11.0, limit=9)
         assert isinstance(reset, LeaseReset)
-        self.assertEqual((reset.promised_until, reset.ends_at), (27.0, 28.0))
+        self.assertEqual((reset.lease.promised_until, reset.lease.ends_at), (27.0, 28.0))
         driver.disconnect("a", 15.0)
-        [reclaimed] = driver.table.reclaim(28.0, limit=9)
+        [reclaimed] = driver.reclaim(28.0, limit=9)
         self.assertIsInstance(reclaimed, LeaseReclaimed)
 
     def test_the_former_site_has_a_cooling_address_back_at_once(self) -> None:
         """1.11: nobody else can have it, and its data path still stands; even while others wait."""
         driver = Driver(1)
         driver.ask("a", 0.0)
-        driver.table.reclaim(11.0, limit=9)
+        driver.reclaim(11.0, limit=9)
         self.assertIsNone(driver.ask("b", 12.0))
         self.assertEqual(driver.ask("a", 13.0), Promise(driver.first, 10, 23.0))
-        self.assertEqual(driver.table.reclaim(22.0, limit=9), [])
+        self.assertEqual(driver.reclaim(22.0, limit=9), [])
 
     def test_but_not_for_ever_without_a_connection(self) -> None:
         """A name that only machines ask for does not keep its address from those who wait."""
@@ -225,7 +208,7 @@ class EndTests(SynchronousTestCase):
         now = 0.0
         for _ in range(4):
             self.assertIsNotNone(driver.ask("a", now))
-            driver.table.reclaim(now + 11, limit=9)
+            driver.reclaim(now + 11, limit=9)
             now += 12
         self.assertIsNone(driver.ask("b", now))
         self.assertIsNone(driver.ask("a", now))
@@ -234,29 +217,29 @@ class EndTests(SynchronousTestCase):
         """However short ``cooling`` is set."""
         driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0))
         driver.ask("a", 0.0)
-        [reclaimed] = driver.table.reclaim(11.0, limit=9)
-        self.assertEqual(reclaimed.cooling_until, 21.0)  # type: ignore[attr-defined]
+        [reclaimed] = driver.reclaim(11.0, limit=9)
+        self.assertEqual(reclaimed.lease.ends_at, 21.0)  # type: ignore[attr-defined]
 
     def test_it_remembers_promises_of_leases_that_were_taken_up_again(self) -> None:
         """A resolver may still hold an answer of the lease before."""
         driver = Driver(1, attrs.evolve(fakes.PERIODS, cooling=0, base=60, offer=30))
         driver.ask("a", 0.0)
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         driver.table.configure(fakes.pool(1, attrs.evolve(fakes.PERIODS, cooling=0)), 32.0)
         driver.ask("a", 32.0)
-        [reclaimed] = driver.table.reclaim(43.0, limit=9)
-        self.assertEqual(reclaimed.cooling_until, 73.0)  # type: ignore[attr-defined]
+        [reclaimed] = driver.reclaim(43.0, limit=9)
+        self.assertEqual(reclaimed.lease.ends_at, 73.0)  # type: ignore[attr-defined]
 
     def test_connections_of_one_site_do_not_hold_its_successor(self) -> None:
         """A flow that outlives its lease stays with its site and keeps nothing from the new holder."""
         driver = Driver(1)
         driver.ask("a", 0.0)
-        driver.table.reclaim(11.0, limit=9)
+        driver.reclaim(11.0, limit=9)
         driver.connections.opened(driver.first, "a")
         self.assertIsNone(driver.table.used(driver.first, "a", 12.0))
-        driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(31.0, limit=9)
         driver.ask("b", 31.0)
-        [reclaimed] = driver.table.reclaim(42.0, limit=9)
+        [reclaimed] = driver.reclaim(42.0, limit=9)
         self.assertIsInstance(reclaimed, LeaseReclaimed)
 
     def test_cycles_are_bounded(self) -> None:
@@ -264,9 +247,9 @@ class EndTests(SynchronousTestCase):
         driver = Driver(5)
         for site in "abcde":
             driver.ask(site, 0.0)
-        self.assertEqual(len(driver.table.reclaim(11.0, limit=2)), 2)
-        self.assertEqual(driver.table.next_deadline(), 11.0)
-        self.assertEqual(len(driver.table.reclaim(11.0, limit=9)), 3)
+        self.assertEqual(len(driver.reclaim(11.0, limit=2)), 2)
+        self.assertEqual(driver.table.ending.next_deadline(), 11.0)
+        self.assertEqual(len(driver.reclaim(11.0, limit=9)), 3)
 
 
 class ConfigureTests(SynchronousTestCase):
@@ -284,8 +267,8 @@ class ConfigureTests(SynchronousTestCase):
         driver.connect("a", 0.0)
         driver.table.configure(attrs.evolve(fakes.pool(2), addresses=tuple(driver.rest)), 1.0)
         self.assertEqual(driver.ask("a", 2.0).address, driver.rest[0])  # type: ignore[union-attr]
-        driver.table.reclaim(11.0, limit=9)
-        events = driver.table.reclaim(31.0, limit=9)
+        driver.reclaim(11.0, limit=9)
+        events = driver.reclaim(31.0, limit=9)
         self.assertIn(AddressRemoved(at=31.0, pool="public", address=driver.first, former="a"), events)
         self.assertNotIn(driver.first, driver.table)
 
@@ -294,7 +277,47 @@ class ConfigureTests(SynchronousTestCase):
         driver = Driver(1)
         driver.ask("a", 0.0)
         driver.connect("a", 0.0)
-        driver.table.forget(["a"])
-        self.assertIsNone(driver.table.lease_of("a"))
-        [reclaimed] = driver.table.reclaim(11.0, limit=9)
+        driver.table.forget(["a"], 1.0)
+        self.assertIsNone(driver.lease_of("a"))
+        [reclaimed] = driver.reclaim(11.0, limit=9)
         self.assertIsInstance(reclaimed, LeaseReclaimed)
+
+
+class HoldTests(SynchronousTestCase):
+    def test_for_ever_or_up_to_hold(self) -> None:
+        """Connections reset a lease until ``hold`` has gone; then it drains, and they are ended at its end."""
+        driver = Driver(2, attrs.evolve(fakes.PERIODS, hold=30))
+        driver.ask("a", 0.0)
+        driver.connect("a", 1.0)
+        now = 0.0
+        events = []
+        while not any(isinstance(event, LeaseDraining) for event in events) and now < 100:
+            now += 1.0
+            events += driver.reclaim(now, limit=9)
+        self.assertTrue(30 <= now < 60, now)
+        self.assertEqual(driver.ask("a", now).address, driver.rest[0])  # type: ignore[union-attr]
+        self.assertEqual(driver.reclaim(now + 5, limit=9), [])
+        [*_, reclaimed] = [event for event in driver.reclaim(now + 300, limit=9) if isinstance(event, LeaseReclaimed)]
+        self.assertTrue(reclaimed.connections_end)
+
+    def test_a_draining_lease_ends_with_its_last_connection(self) -> None:
+        """It does not wait for the drain timeout."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.connect("a", 1.0)
+        driver.table.ending.give_up(driver.lease_of("a"), 2.0, at_once=False)  # type: ignore[arg-type]
+        self.assertEqual(driver.reclaim(12.0, limit=9), [])
+        driver.connections.closed(driver.first, "a")
+        driver.table.unused(driver.first, "a", 20.0)
+        [reclaimed] = driver.reclaim(20.0, limit=9)
+        assert isinstance(reclaimed, LeaseReclaimed)
+        self.assertFalse(reclaimed.connections_end)
+
+    def test_what_was_released_is_not_taken_up_again(self) -> None:
+        """Its former site gets another address, or waits until it has cooled."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        [lease] = driver.table.leases_of("a")
+        driver.table.ending.give_up(lease, 1.0, at_once=True)
+        self.assertIsNone(driver.ask("a", 2.0))
+        self.assertEqual(lease.ends_at, 21.0)

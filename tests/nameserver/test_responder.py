@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.opcode
 import dns.rcode
-import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.nameserver import Responder
-from appliance.naming import Answer, Question, RRset, from_text
-
-TXT = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, '"' + "x" * 200 + '"')
-
-
-def rrset(name: bytes, count: int = 1) -> RRset:
-    """``count`` A records for a name."""
-    rdatas = [
-        dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.A, str(IPv4Address("192.0.2.1") + number))
-        for number in range(count)
-    ]
-    return RRset(name, dns.rdatatype.A, 10, tuple(rdatas))
-
-
-def decide(question: Question) -> Answer | None:
-    """A small world: ``big`` has 100 addresses, ``quiet`` is dropped, ``broken`` raises, all else has one address."""
-    label = question.qname[1 : 1 + question.qname[0]]
-    if label == b"quiet":
-        return None
-    if label == b"broken":
-        raise RuntimeError("our bug")
-    return Answer(answer=(rrset(question.qname, 100 if label == b"big" else 1),))
+from appliance.model import Asker
+from appliance.nameserver import Cookies, Responder
+from appliance.naming import Answer, ExtendedError, Question, from_text
+from tests.nameserver.asking import (
+    CLIENT_COOKIE,
+    GOOD_COOKIE,
+    NOT_READY,
+    NOW,
+    SECRET,
+    SOURCE,
+    Asking,
+    responder_with_cookies,
+    with_cookie,
+)
 
 
-class ResponderTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.responder = Responder(decide, udp_payload=1232)
-
-    def ask(self, query: dns.message.Message, *, stream: bool = False) -> dns.message.Message:
-        data = self.responder.respond(query.to_wire(), stream=stream)
-        assert data is not None
-        return dns.message.from_wire(data)
-
+class ResponderTests(Asking):
     def test_an_answer(self) -> None:
         """Id and question are the query's, QR and AA are set, RD is copied and RA is not ours to give."""
         for rd in (0, dns.flags.RD):
@@ -63,7 +45,7 @@ class ResponderTests(SynchronousTestCase):
 
     def test_case_is_echoed(self) -> None:
         """0x20: the question comes back letter for letter, and the owner of the answer with it."""
-        data = self.responder.respond(dns.message.make_query("wWw.ExAmPle.tEST", "A").to_wire(), stream=False)
+        data = self.respond(dns.message.make_query("wWw.ExAmPle.tEST", "A").to_wire())
         assert data is not None
         response = dns.message.from_wire(data)
         self.assertEqual(response.question[0].name.to_text(), "wWw.ExAmPle.tEST.")
@@ -81,7 +63,7 @@ class ResponderTests(SynchronousTestCase):
         classic = dns.message.make_query("big.example.test", "A")
         wide = dns.message.make_query("big.example.test", "A", use_edns=0, payload=65000)
         for query, limit in ((classic, 512), (wide, 1232)):
-            data = self.responder.respond(query.to_wire(), stream=False)
+            data = self.respond(query.to_wire())
             assert data is not None
             response = dns.message.from_wire(data)
             self.assertLessEqual(len(data), limit)
@@ -94,8 +76,8 @@ class ResponderTests(SynchronousTestCase):
     def test_answers_are_not_answered(self) -> None:
         """QR=1 is dropped, or two servers would talk for ever; so is what is too short to be anything."""
         response = dns.message.make_response(dns.message.make_query("www.example.test", "A"))
-        self.assertIsNone(self.responder.respond(response.to_wire(), stream=False))
-        self.assertIsNone(self.responder.respond(b"\0" * 11, stream=False))
+        self.assertIsNone(self.respond(response.to_wire()))
+        self.assertIsNone(self.respond(b"\0" * 11))
 
     def test_what_is_not_understood(self) -> None:
         """Another opcode is NOTIMP; no question, two, or garbage behind the header is FORMERR."""
@@ -105,10 +87,10 @@ class ResponderTests(SynchronousTestCase):
         wire = dns.message.make_query("www.example.test", "A").to_wire()
         for count in (0, 2):
             data = wire[:4] + struct.pack("!H", count) + wire[6:]
-            response = self.responder.respond(data, stream=False)
+            response = self.respond(data)
             assert response is not None
             self.assertEqual(response[:2] + response[3:4], wire[:2] + bytes([dns.rcode.FORMERR]))
-        response = self.responder.respond(wire[:-3], stream=False)
+        response = self.respond(wire[:-3])
         assert response is not None
         self.assertEqual(response[3] & 15, dns.rcode.FORMERR)
 
@@ -123,11 +105,11 @@ class ResponderTests(SynchronousTestCase):
     def test_a_query_that_is_to_be_dropped(self) -> None:
         """``when_exhausted: drop``."""
         query = dns.message.make_query("quiet.example.test", "A")
-        self.assertIsNone(self.responder.respond(query.to_wire(), stream=False))
+        self.assertIsNone(self.respond(query.to_wire()))
 
     def test_our_own_bug(self) -> None:
         """Is logged and answered with SERVFAIL, and the next query is answered."""
-        response = self.responder.respond(dns.message.make_query("broken.example.test", "A").to_wire(), stream=False)
+        response = self.respond(dns.message.make_query("broken.example.test", "A").to_wire())
         assert response is not None
         self.assertEqual(response[3] & 15, dns.rcode.SERVFAIL)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
@@ -136,18 +118,23 @@ class ResponderTests(SynchronousTestCase):
     @given(st.binary(max_size=600))
     def test_any_bytes(self, data: bytes) -> None:
         """No input raises, or gets an answer that is longer than it may be."""
-        self.check(Responder(decide, udp_payload=1232).respond(data, stream=False), data)
+        self.responder = responder_with_cookies()
+        self.check(self.respond(data), data)
 
     @given(st.data())
     def test_damaged_queries(self, draw: st.DataObject) -> None:
         """A good query with bytes changed, cut off or added is met with an answer, an error code or silence."""
         edns = draw.draw(st.sampled_from([-1, 0]))
-        wire = bytearray(dns.message.make_query("www.example.test", "A", use_edns=edns).to_wire())
+        options: list[dns.edns.Option] | None = None
+        if edns == 0:
+            options = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, GOOD_COOKIE)]
+        wire = bytearray(dns.message.make_query("www.example.test", "A", use_edns=edns, options=options).to_wire())
         for place in draw.draw(st.lists(st.integers(min_value=0, max_value=len(wire) - 1), max_size=4)):
             wire[place] = draw.draw(st.integers(min_value=0, max_value=255))
         wire = wire[: draw.draw(st.integers(min_value=0, max_value=len(wire)))] + draw.draw(st.binary(max_size=20))
         data = bytes(wire)
-        self.check(Responder(decide, udp_payload=1232).respond(data, stream=False), data)
+        self.responder = responder_with_cookies()
+        self.check(self.respond(data), data)
 
     def check(self, response: bytes | None, data: bytes) -> None:
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -158,15 +145,50 @@ class ResponderTests(SynchronousTestCase):
         self.assertTrue(response[2] & 0x80)
 
 
+class HeaderTests(Asking):
+    def test_come_back_over_tcp(self) -> None:
+        """``truncated`` is TC=1 to a datagram and nothing to a stream, which has come already."""
+        query = dns.message.make_query("again.example.test", "A")
+        self.assertTrue(self.ask(query).flags & dns.flags.TC)
+        self.assertFalse(self.ask(query, stream=True).flags & dns.flags.TC)
+        self.assertFalse(self.ask(dns.message.make_query("www.example.test", "A")).flags & dns.flags.TC)
+
+    def test_extended_error(self) -> None:
+        """RFC 8914: only to those who speak EDNS."""
+        self.assertEqual(self.ask(dns.message.make_query("again.example.test", "A")).edns, -1)
+        [error] = self.ask(dns.message.make_query("again.example.test", "A", use_edns=0)).extended_errors()
+        self.assertEqual((error.code, error.text), (14, NOT_READY.text))
+        self.assertEqual(self.ask(dns.message.make_query("www.example.test", "A", use_edns=0)).options, ())
+
+    def test_extended_error_always_fits(self) -> None:
+        """With the longest name, a cookie and too long a text, in 512 bytes."""
+        self.responder = Responder(
+            lambda question, asker: Answer(error=ExtendedError(14, "x" * 500)),
+            udp_payload=512,
+            cookies=Cookies(SECRET, None, lambda: NOW),
+        )
+        response = self.ask(with_cookie(CLIENT_COOKIE, "a." * 127))
+        self.assertEqual((response.rcode(), len(response.options)), (dns.rcode.NOERROR, 2))
+
+    def test_no_padding(self) -> None:
+        """RFC 7830 s6: only where it is encrypted; to datagrams it would be a way to make them large."""
+        query = dns.message.make_query(
+            "www.example.test", "A", use_edns=0, options=[dns.edns.GenericOption(dns.edns.OptionType.PADDING, b"")]
+        )
+        data = self.respond(query.to_wire())
+        assert data is not None
+        self.assertLess(len(data), 100)
+
+
 class QuestionTests(SynchronousTestCase):
     def test_names_reach_the_rules_in_lower_case(self) -> None:
         """As wire bytes."""
         asked: list[Question] = []
 
-        def remember(question: Question) -> Answer:
+        def remember(question: Question, asker: Asker) -> Answer:
             asked.append(question)
             return Answer()
 
         query = dns.message.make_query("WwW.example.TEST", "AAAA")
-        Responder(remember, udp_payload=1232).respond(query.to_wire(), stream=False)
+        Responder(remember, udp_payload=1232, cookies=None).respond(query.to_wire(), stream=False, source=SOURCE)
         self.assertEqual(asked, [Question(from_text("www.example.test"), dns.rdatatype.AAAA)])

@@ -1,0 +1,107 @@
+"""What people and programs may do to the running process, by the words of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from appliance.errors import JournalError, RequestError
+from appliance.model import Address
+from appliance.shared import SharedState
+
+Row = dict[str, Any]
+
+
+class Changing:
+    """
+    Each method is one verb: it takes the request's JSON and returns what is answered, both plain dicts.
+
+    :param reload: reads the configuration again; says whether it was taken over, and what to tell the person.
+    :param snapshot: writes the state to the disk; None where it is kept in memory only.
+    """
+
+    def __init__(
+        self,
+        state: SharedState,
+        *,
+        reload: Callable[[], tuple[bool, str]],
+        snapshot: Callable[[], Deferred[None]] | None,
+    ) -> None:
+        self._state = state
+        self._reload = reload
+        self._snapshot = snapshot
+
+    def release(self, request: Mapping[str, Any]) -> Row:
+        """``{address, site?, now?}``: end a lease: drain it, or with ``now`` end its connections."""
+        known(request, "address", "site", "now")
+        address = an_address(request)
+        site = text(request, "site", required=False) or None
+        at_once = request.get("now", False)
+        if not isinstance(at_once, bool):
+            raise RequestError("invalid", "'now' is true or false", field="now")
+        sites = self._state.release(address, site.lower().removesuffix(".") if site else None, at_once=at_once)
+        return {"address": str(address), "released": sites, "state": "ended" if at_once else "draining"}
+
+    def pin(self, request: Mapping[str, Any]) -> Row:
+        """``{site, address}``: give a site an address for good."""
+        known(request, "site", "address")
+        site, address = text(request, "site"), an_address(request)
+        standing = self._state.pin(site, address)
+        return {"site": site, "address": str(address), "state": "pinned" if standing else "waiting"}
+
+    def unpin(self, request: Mapping[str, Any]) -> Row:
+        """``{site}``: the site leases like others again."""
+        known(request, "site")
+        site = text(request, "site")
+        return {"site": site, "address": str(self._state.unpin(site)), "state": "unpinned"}
+
+    def snapshot(self, request: Mapping[str, Any]) -> Deferred[Row]:
+        """``{}``: write a snapshot now; answered when it is on the disk."""
+        known(request)
+        if self._snapshot is None:
+            raise RequestError("no-state", "appliance.state_directory is 'none': there is nowhere to write to")
+
+        def failed(failure: Any) -> Row:
+            failure.trap(JournalError)
+            raise RequestError("journal", str(failure.value))
+
+        return self._snapshot().addCallbacks(lambda _: {"snapshot": "written"}, failed)
+
+    def reload(self, request: Mapping[str, Any]) -> Row:
+        """``{}``: read the configuration again, as HUP does."""
+        known(request)
+        done, said = self._reload()
+        if not done:
+            raise RequestError("refused", said)
+        return {"reload": said}
+
+
+def known(request: Mapping[str, Any], *fields: str) -> None:
+    """:raises RequestError: for a field that nobody would look at."""
+    for field in request:
+        if field not in fields:
+            allowed = f"allowed: {', '.join(fields)}" if fields else "nothing is allowed here"
+            raise RequestError("unknown-field", f"unknown field '{field}'; {allowed}", field=field)
+
+
+def text(request: Mapping[str, Any], field: str, *, required: bool = True) -> str:
+    """:raises RequestError: where it is missing, or no text."""
+    value = request.get(field, "")
+    if not isinstance(value, str) or (required and not value):
+        raise RequestError("invalid", f"'{field}' is {'missing' if field not in request else 'no text'}", field=field)
+    return value
+
+
+def an_address(request: Mapping[str, Any]) -> Address:
+    """:raises RequestError: where it is missing, or cannot be leased."""
+    value = text(request, "address")
+    try:
+        found = IPv4Address(value)
+    except ValueError:
+        raise RequestError("invalid", f"'{value}' is no IPv4 address", field="address") from None
+    if found.is_multicast or found.is_unspecified or found == IPv4Address("255.255.255.255"):
+        raise RequestError("invalid", f"{found} is not the address of one host", field="address")
+    return found

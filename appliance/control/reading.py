@@ -1,0 +1,303 @@
+"""
+What people and programs may ask of the running process; nothing here changes anything.
+
+The API serves these, the manhole prints them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Address, ip_address
+from typing import Any
+
+import dns.exception
+import dns.rcode
+import dns.rdatatype
+from twisted.internet.defer import Deferred, succeed
+
+from appliance.errors import RequestError
+from appliance.leasing import Lease, LeaseTable, Verdict
+from appliance.model import Address, Asker, Proof, Site
+from appliance.naming import Answer, Question, answer, from_text, to_text
+from appliance.shared import SharedState, maximum_ttl
+from appliance.views import lease_row, pin_row, pool_row, ports_of, site_row
+
+Row = dict[str, Any]
+Find = Callable[[Address, float | None], Deferred[list[Row]]]
+
+MOST_ROWS = 1000
+"""In one answer of the API; the rest comes with ``after``."""
+
+
+class Reading:
+    """
+    :param name: of this appliance.
+    :param flows: what the NAT carries now, as rows.
+    :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
+    """
+
+    def __init__(
+        self,
+        state: SharedState,
+        *,
+        name: Callable[[], str],
+        version: str,
+        flows: Callable[[], list[Row]],
+        find: Find | None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = state
+        self._name = name
+        self._version = version
+        self._flows = flows
+        self._find = find
+        self._wall = wall
+        self._started_at = state.now()
+
+    def unix(self) -> Callable[[float], float]:
+        """From this process's clock to Unix time, as they stand to each other now."""
+        offset = self._wall() - self._state.now()
+        return lambda instant: round(instant + offset, 3)
+
+    # -- the process -----------------------------------------------------------------------------------------------
+
+    def status(self) -> Row:
+        """What this process is, what is wrong with it, and what has happened since it started."""
+        state = self._state
+        pools = self.pools()
+        return {
+            "name": self._name(),
+            "version": self._version,
+            "pid": os.getpid(),
+            "started_at": self.unix()(self._started_at),
+            "uptime": round(state.now() - self._started_at, 1),
+            "sites": len(state.sites),
+            "addresses": {key: sum(row[key] for row in pools) for key in _SUMS},
+            "connections": len(self._flows()),
+            "alarms": self.alarms(),
+            "journal": "failing" if state.failure is not None else "well",
+            "grants": dict(sorted(state.denied.items())),
+            "events": dict(sorted(state.happened.items())),
+        }
+
+    def alarms(self) -> list[str]:
+        """What somebody has to look at, in words; none while all is well."""
+        found = []
+        if self._state.failure is not None:
+            found.append(f"no new leases: {self._state.failure}")
+        for row in self.pools():
+            if row["declined"]:
+                found.append(f"pool {row['pool']}: {row['declined']} addresses cannot be opened; the log says why")
+            if row["waiting"]:
+                found.append(f"pool {row['pool']}: {row['waiting']} sites wait for an address")
+        found += [f"{pin.address} of {pin.site} cannot be used yet" for pin in self._state.pins if not pin.standing]
+        return found
+
+    # -- lists -----------------------------------------------------------------------------------------------------
+
+    def pools(self) -> list[Row]:
+        """Each pool, and how many of its addresses are what."""
+        now = self._state.now()
+        return [
+            pool_row(
+                name,
+                table.counts(now),
+                pressure=table.pressure(),
+                used=table.used_fraction(),
+                pool=self._state.pools.get(name),
+            )
+            for name, table in self._state.tables().items()
+        ]
+
+    def leases(self, *, after: str = "", limit: int = MOST_ROWS) -> list[Row]:
+        """
+        Who holds which address until when, by address, pinned ones included; O(n).
+
+        :param after: only what comes after this row, given as its ``address site``.
+        """
+        bound = _place(after)
+        unix, count = self.unix(), self._state.connections.count
+        held: Iterator[tuple[tuple[int, str], Row | tuple[str, Lease]]] = (
+            ((int(lease.address), lease.site), (pool, lease))
+            for pool, table in self._state.tables().items()
+            for lease in table.held()
+        )
+        pinned = (
+            (
+                (int(pin.address), pin.site),
+                pin_row(pin, self._state.sites[pin.site], count(pin.address, pin.site), unix),
+            )
+            for pin in self._state.pins
+        )
+        chosen = heapq.nsmallest(
+            limit, (entry for entries in (held, pinned) for entry in entries if entry[0] > bound), key=lambda e: e[0]
+        )
+        return [
+            lease_row(row[0], row[1], count(row[1].address, row[1].site), unix) if isinstance(row, tuple) else row
+            for _, row in chosen
+        ]
+
+    def sites(self, *, after: str = "", limit: int = MOST_ROWS) -> list[Row]:
+        """Each site and the addresses that it is answered with, by name."""
+        names = heapq.nsmallest(limit, (name for name in self._state.sites if name > after))
+        return [self._site_row(self._state.sites[name]) for name in names]
+
+    def _site_row(self, site: Site) -> Row:
+        pin = self._state.pins.of(site.name)
+        leases = self._answered(site)
+        addresses: list[Address] = [lease.address for lease in leases]
+        if pin is not None:
+            addresses.append(pin.address)
+        count = sum(self._state.connections.count(address, site.name) for address in addresses)
+        return site_row(site, leases, pin, count)
+
+    def connections(self) -> list[Row]:
+        """What the NAT carries now."""
+        return self._flows()
+
+    def history(self, address: str, at: float | None = None) -> Deferred[list[Row]]:
+        """
+        Who has an address and who had it, the newest first.
+
+        :param at: only who had it then, Unix time.
+        :raises RequestError: that is no address.
+        """
+        wanted = _address(address)
+        unix, now = self.unix(), self._wall()
+        current: list[Row] = [
+            {
+                "address": str(wanted),
+                "site": lease.site,
+                "server": lease.server,
+                "pool": name,
+                "from": unix(lease.granted_at),
+                "until": None,
+                "used": lease.state.value == "bound",
+            }
+            for name, table in self._state.tables().items()
+            for lease in table.holders(wanted)
+            if lease.state.value != "cooling"
+        ]
+        if (pin := self._state.pins.at(wanted)) is not None and pin.standing:
+            begun: Row = {"address": str(wanted), "site": pin.site, "server": "", "pool": None, "from": unix(pin.since)}
+            current.append({**begun, "until": None, "used": True})
+        current = [row for row in current if at is None or row["from"] <= at <= now]
+        if self._find is None:
+            return succeed(current)
+        past = self._find(wanted, at)
+        return past.addCallback(lambda rows: current + [_in_seconds(row) for row in rows])
+
+    # -- why -------------------------------------------------------------------------------------------------------
+
+    def explain(self, name: str, rdtype: str = "A", client: str = "") -> Row:
+        """
+        What would be answered now, and every number behind it.
+
+        :param client: as if that address asked, by a datagram without a cookie.
+        :raises RequestError: that is no name, no type or no address.
+        """
+        try:
+            question = Question(from_text(name), dns.rdatatype.from_text(rdtype))
+        except (dns.exception.DNSException, ValueError) as error:
+            raise RequestError("invalid", f"{name} {rdtype} is no question: {error}", field="name") from None
+        found = answer(self._state.zones, question)
+        said: Row = {"name": to_text(question.qname), "type": rdtype.upper()}
+        if isinstance(found, Answer):
+            records = [
+                f"{to_text(rrset.owner)} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata}"
+                for rrset in (*found.answer, *found.authority)
+                for rdata in rrset.rdatas
+            ]
+            return {**said, "from": "zone", "rcode": dns.rcode.to_text(found.rcode), "records": records}
+        site = self._state.sites[found.site]
+        said |= {"from": "lease", "site": site.name, "pool": site.pool or None, "keys": ports_of(site.keys)}
+        pin = self._state.pins.of(site.name)
+        if pin is not None and (pin.is_answered() or pin.static):
+            outcome = "pinned" if pin.is_answered() else "refused"
+            return {
+                **said,
+                "outcome": outcome,
+                "address": str(pin.address),
+                "ttl": maximum_ttl(self._state.pools, site),
+            }
+        source = _source(client) if client else None
+        return {**said, **self._explain_lease(site, self._state.tables()[site.pool], source)}
+
+    def _explain_lease(self, site: Site, table: LeaseTable, asker: Asker | None) -> Row:
+        state, now = self._state, self._state.now()
+        told = table.explain(site.name, now)
+        span, lease = told.span, told.lease
+        counts = table.counts(now)
+        periods = table.pool.periods
+        numbers = {
+            "base": span.base,
+            "demand": round(span.demand, 3),
+            "pressure": round(span.pressure, 3),
+            "limit": span.limit or None,
+            "minimum": periods.minimum,
+            "maximum": periods.maximum,
+            "free": counts.free,
+            "addresses": counts.all,
+            "adequate": table.pool.adequate,
+            "used": round(table.used_fraction(), 3),
+            "waiting": counts.waiting,
+        }
+        rows = [
+            {
+                **lease_row(site.pool, each, state.connections.count(each.address, each.site), self.unix()),
+                "requests": round(each.recent_requests(now, periods), 3),
+                "answers": round(each.recent_answers(now, periods), 3),
+                "weight": each.weight,
+            }
+            for each in table.leases_of(site.name)
+        ]
+        if lease is not None:
+            outcome = "renewed" if told.renews else "counting down"
+            return {"outcome": outcome, "address": str(lease.address), "ttl": told.ttl, **numbers, "leases": rows}
+        gate = self._gate(site, table, asker)
+        return {"outcome": gate, "address": None, "ttl": span.ttl, **numbers, "leases": rows}
+
+    def _gate(self, site: Site, table: LeaseTable, asker: Asker | None) -> str:
+        """What would become of a new lease: ``granted`` as far as it can be said, or what is in the way."""
+        if self._state.failure is not None:
+            return "refused: journal"
+        if asker is not None:
+            verdict = table.gates.judge(asker, table.offers_of(site.name), table.used_fraction(), self._state.now())
+            if verdict is not Verdict.OPEN:
+                return f"refused: {verdict.value}"
+        return "granted" if table.granting.has_room(site, self._state.now()) else "refused: exhausted"
+
+    def _answered(self, site: Site) -> Sequence[Lease]:
+        table = self._state.tables().get(site.pool)
+        return table.answered(site.name) if table is not None else ()
+
+
+_SUMS = ("addresses", "free", "leased", "cooling", "declined")
+
+
+def _address(text: str) -> Address:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise RequestError("invalid", f"'{text}' is no IPv4 address", field="address") from None
+
+
+def _source(text: str) -> Asker:
+    try:
+        return Asker(ip_address(text), Proof.NONE)
+    except ValueError:
+        raise RequestError("invalid", f"'{text}' is no IP address", field="client") from None
+
+
+def _place(after: str) -> tuple[int, str]:
+    if not after:
+        return -1, ""
+    address, _, site = after.partition(" ")
+    return int(_address(address)), site
+
+
+def _in_seconds(row: Row) -> Row:
+    return {**row, "from": row["from"] / 1000, "until": row["until"] / 1000}

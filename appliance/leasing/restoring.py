@@ -1,0 +1,72 @@
+"""
+After a restart: leases from before are taken up, and what may have been promised is kept back.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from appliance.events import AddressFreed, LeaseRecord
+from appliance.leasing.book import Book
+from appliance.leasing.lease import Lease
+from appliance.model import UDP_KEYS, Keys, Site
+
+
+class Restoring:
+    """The part of a lease table that is used once, before the first answer."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def lease(self, record: LeaseRecord, site: Site | None, now: float) -> Lease | None:
+        """
+        Take up a lease.
+
+        :param site: as it is configured now; None when nobody knows it any more: then it takes all that is left of the
+            address, so that nobody is put beside it.  Take up the known ones first.
+        :param record: its address need not be in the pool any more; then it leaves when the lease has cooled.
+        :return: None when its keys are taken.
+        """
+        book = self._book
+        taken: Keys = frozenset().union(*(holder.keys for holder in book.addresses.holders(record.address)))
+        keys = site.keys if site is not None else _all_keys() - taken
+        if not keys.isdisjoint(taken) or book.addresses.is_kept_back(record.address):
+            return None
+        servers = site.servers if site is not None else ()
+        lease = Lease(
+            site=record.site,
+            address=record.address,
+            server=record.server,
+            weight=next((server.weight for server in servers if server.name == record.server), 1),
+            keys=keys,
+            granted_at=record.granted_at,
+            promised_until=record.promised_until,
+            ends_at=record.ends_at,
+            state=record.state,
+            longest=record.longest,
+            unused=record.unused,
+            counted_at=now,
+            requests=record.requests,
+            requested_at=now,
+            durable_until=record.promised_until,
+            horizon=record.promised_until,
+            drain_timeout=site.timeouts.drain if site is not None else 0.0,
+        )
+        book.add(lease)
+        return lease
+
+    def former(self, freed: AddressFreed) -> None:
+        """``freed.former`` had this address last; called in the order in which they were freed."""
+        if freed.former is not None and freed.address in self._book.addresses:
+            self._book.addresses.requeue(freed.address)
+            self._book.remember(freed.former, freed.address)
+
+    def rest(self, until: float) -> None:
+        """All free addresses may have been promised to somebody: they are kept back."""
+        for item in self._book.addresses.rest(until):
+            self._book.deadlines.add(until, item)
+
+
+@functools.cache
+def _all_keys() -> Keys:
+    return frozenset(range(2 * UDP_KEYS))

@@ -1,0 +1,287 @@
+"""
+Another configuration while everything runs: what was promised stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from appliance.errors import DataPathError
+from appliance.events import AddressFreed, AddressRemoved, LeaseReclaimed, LeaseRecord, Pinned, State, Unpinned
+from appliance.interfaces import DataPath, Journal
+from appliance.leasing import Lease, LeaseTable
+from appliance.leasing.table import Reach
+from appliance.model import Address, Periods, Pool, Server, Site
+from appliance.naming import Zones
+from appliance.shared.pins import Pin
+from appliance.shared.tables import Tables, server_of
+from appliance.shared.telling import Telling
+
+
+class Configuring:
+    """
+    The part of SharedState that brings tables, pins and data paths to a configuration.
+
+    :param reach: makes what bounds the renewals of a table, see ``horizon.py``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        tables: Tables,
+        telling: Telling,
+        journal: Journal,
+        data_path: DataPath,
+        seconds: Callable[[], float],
+        reach: Callable[[Callable[[], Pool]], Reach],
+    ) -> None:
+        self._tables = tables
+        self._telling = telling
+        self._journal = journal
+        self._data_path = data_path
+        self._seconds = seconds
+        self._reach = reach
+
+    def configure(
+        self,
+        pools: Mapping[str, Pool],
+        sites: Mapping[str, Site],
+        zones: Zones,
+        restore: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Take over another configuration.
+
+        :param restore: puts into the tables what was there before this process, before anything is pinned.
+
+        A site that is gone, or has moved to another pool, keeps its address until its lease has run out.  A changed
+        site's new connections follow the change at once.  An address that moves between pools gets there when its
+        lease in the old one is over.
+        """
+        now = self._seconds()
+        tables = self._tables
+        before = tables.sites
+        for name, table in list(tables.by_pool.items()):
+            gone = [site for site in before if name != (sites[site].pool if site in sites else None)]
+            self._telling.publish(table.forget(gone, now))
+        tables.sites, tables.zones, tables.pools = sites, zones, pools
+        for pin in tables.pins.obsolete(sites):
+            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
+            self.unpin(pin, now)
+        self._configure_tables(now)
+        restore()
+        missing = tables.pins.missing(sites)
+        for site in missing:
+            assert site.address is not None
+            # Found in the configuration again, it need not be on the disk - unless somebody else is there.
+            recorded = tables.holding(site.address) is None
+            self._claim(Pin(site=site.name, address=site.address, static=True, since=now, recorded=recorded), now)
+            self._telling.publish([Pinned(at=now, site=site.name, address=site.address, static=True)])
+        if missing:
+            self._configure_tables(now)
+        for site in sites.values():
+            if before.get(site.name) not in (None, site):
+                self._reopen(site, now)
+        self.stand()
+
+    def pin(self, site: Site, address: Address, now: float) -> Pin:
+        """``site`` is to have ``address`` for good: at once, or when whoever holds it has let go."""
+        pin = Pin(site=site.name, address=address, static=False, since=now)
+        self._claim(pin, now)
+        self._configure_tables(now)
+        self.stand()
+        return pin
+
+    def _claim(self, pin: Pin, now: float) -> None:
+        table = self._tables.holding(pin.address)
+        self._tables.pins.add(pin)
+        if table is not None:
+            holders = table.holders(pin.address)
+            if len(holders) == 1 and holders[0].site == pin.site and not holders[0].pending:
+                # Its own already: nothing to wait for, and the data path stays.
+                pin.takes_over = True
+                self._telling.publish([table.ending.hand_over(holders[0], now)])
+
+    def unpin(self, pin: Pin, now: float) -> None:
+        """
+        The address is leased again like others.
+
+        It cools first, for it was promised for the maximum; the site may take it back at once.
+        """
+        self._tables.pins.remove(pin)
+        self._configure_tables(now)
+        # Even if it does not stand: it may have stood, and been told of, before a restart.  Where somebody holds it, it
+        # has not.
+        if self._tables.holding(pin.address) is None and not self.cool_pinned(pin.site, pin.address, pin.since, now):
+            self._data_path.close(pin.address, pin.site)
+
+    def cool_pinned(self, site_name: str, address: Address, since: float, now: float) -> bool:
+        """
+        An address that was promised for the maximum is its site's no more.
+
+        :return: False when somebody has it already, or there is no pool at all.
+        """
+        tables = self._tables
+        site = tables.sites.get(site_name)
+        # One that is in no pool cools all the same: a configuration may bring it into one at any time.
+        home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")
+        table = home or next(iter(tables.by_pool.values()), None)
+        if table is None:
+            return False
+        pool = table.pool
+        record = LeaseRecord(
+            pool=pool.name,
+            address=address,
+            site=site_name,
+            server=site.servers[0].name if site is not None else "",
+            state=State.COOLING,
+            granted_at=since,
+            promised_until=now + pool.periods.maximum,
+            ends_at=now + max(pool.periods.cooling, pool.periods.maximum) + pool.periods.grace,
+            longest=int(pool.periods.maximum),
+            unused=0,
+            requests=0.0,
+        )
+        if table.restoring.lease(record, site, now) is None:
+            return False
+        self._telling.publish([LeaseReclaimed(at=now, lease=record)])
+        return True
+
+    def stand(self) -> None:
+        """Open the data path of each pinned address that nobody else holds any more."""
+        for pin in self._tables.pins:
+            site = self._tables.sites.get(pin.site)
+            if pin.standing or site is None or self._tables.holding(pin.address) is not None:
+                continue
+            try:
+                self._data_path.open(pin.address, site, site.servers[0])
+            except DataPathError as error:
+                # It may stand open from the lease that the pin took over.
+                self._data_path.close(pin.address, pin.site)
+                self._complain(pin.site, pin.address, "has no data path", error)
+            else:
+                pin.standing = True
+                self.record(pin)
+
+    def record(self, pin: Pin) -> None:
+        """Have the disk know that a pin stands, and whose the address is no more, before anybody is told."""
+        if pin.recorded or pin.recording:
+            return
+        waiting = self._journal.durable()
+        if waiting is None:
+            pin.recorded = True
+            return
+        pin.recording = True
+
+        def written(_: None) -> None:
+            pin.recorded, pin.recording = True, False
+
+        def failed(failure: Failure) -> None:
+            # The next question tries again.
+            pin.recording = False
+
+        waiting.addCallbacks(written, failed)
+
+    def moved_on(self, event: AddressFreed | AddressRemoved) -> None:
+        """What a lease that is over makes room for."""
+        tables = self._tables
+        pin = tables.pins.at(event.address)
+        if pin is not None and pin.takes_over and pin.site == event.former:
+            pin.takes_over = False
+        elif event.former is not None and not (pin is not None and pin.standing and pin.site == event.former):
+            self._data_path.close(event.address, event.former)
+        if isinstance(event, AddressRemoved):
+            table = tables.by_pool.get(event.pool)
+            if table is not None and event.pool not in tables.pools and table.is_empty():
+                del tables.by_pool[event.pool]
+            name = tables.withheld.get(event.address)
+            if pin is None and name is not None and tables.of(event.address) is None:
+                del tables.withheld[event.address]
+                self._telling.publish([tables.by_pool[name].admit(event.address, event.at)])
+        if pin is not None:
+            self.stand()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _configure_tables(self, now: float) -> None:
+        self._tables.withheld.clear()
+        for name in dict.fromkeys((*self._tables.by_pool, *self._tables.pools)):
+            self._configure_table(name, now)
+
+    def _configure_table(self, name: str, now: float) -> None:
+        """Bring one pool's table to its configuration; addresses that somebody else still has come when he lets go."""
+        tables = self._tables
+        table = tables.by_pool.get(name)
+        pool = tables.pools.get(name)
+        if pool is None:
+            assert table is not None
+            pool = attrs.evolve(table.pool, addresses=())
+        others = [other for other in tables.by_pool.values() if other is not table]
+        withheld = {
+            address: name
+            for address in pool.addresses
+            if address in tables.pins or any(address in other for other in others)
+        }
+        tables.withheld.update(withheld)
+        pool = attrs.evolve(pool, addresses=tuple(address for address in pool.addresses if address not in withheld))
+        if table is None:
+            tables.by_pool[name] = self._new_table(pool)
+        else:
+            self._telling.publish(table.configure(pool, now))
+
+    def _new_table(self, pool: Pool) -> LeaseTable:
+        # The reach asks the table for its pool, which a reload replaces.
+        made: list[LeaseTable] = []
+        made.append(LeaseTable(pool, self._tables.connections, self._reach(lambda: made[0].pool)))
+        return made[0]
+
+    def _reopen(self, site: Site, now: float) -> None:
+        """Bring the open data paths of a changed site up to date; one that cannot be stays as it was."""
+        pin = self._tables.pins.of(site.name)
+        if pin is not None and pin.standing:
+            try:
+                self._data_path.open(pin.address, site, site.servers[0])
+            except DataPathError as error:
+                self._complain(site.name, pin.address, "stays as it was", error)
+        taken: set[str] = set()
+        for table, lease in list(self._tables.leases_of(site.name)):
+            free = (server for server in site.servers if server.name not in taken)
+            server = server_of(site, lease.server) or next(free, site.servers[0])
+            if lease.state in (State.OFFERED, State.BOUND):
+                if len(taken) >= site.addresses or server.name in taken:
+                    self._telling.publish(table.ending.let_go(lease, now, "its site may have fewer addresses"))
+                taken.add(server.name)
+            self._reopen_lease(table, lease, site, server, now)
+
+    def _reopen_lease(self, table: LeaseTable, lease: Lease, site: Site, server: Server, now: float) -> None:
+        if not table.ending.can_become(lease, site.keys):
+            # A neighbour has one of the new ports.  The site finds another address at the next question.
+            self._telling.publish(table.ending.let_go(lease, now, "its new ports are another site's there"))
+            return
+        try:
+            self._data_path.open(lease.address, site, server)
+        except DataPathError as error:
+            self._complain(site.name, lease.address, "stays as it was", error)
+            return
+        table.ending.become(lease, site, server)
+
+    def _complain(self, site: str, address: Address, what: str, error: DataPathError) -> None:
+        self._log.error(
+            "{event}: {site} at {address} {what}: {reason}",
+            event="data-path-failed",
+            site=site,
+            address=address,
+            what=what,
+            reason=error,
+        )
+
+
+def maximum_ttl(pools: Mapping[str, Pool], site: Site) -> int:
+    """What an address that a site has for good is promised for."""
+    pool = pools.get(site.pool)
+    return max(1, int((pool.periods if pool is not None else Periods()).maximum))

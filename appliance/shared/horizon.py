@@ -1,0 +1,79 @@
+"""
+How far answers may promise before the disk knows more.
+
+Each lease has a durable horizon: up to there its promises survive a crash.  A grant is written with some periods to
+spare, and the horizon is moved, ahead of need, when less than one period of it remains; so a busy site costs a record
+every few periods, not one a query.  While the move is on its way to the disk, answers are cut to what is there.
+
+While the journal fails, existing leases go on: they are answered for the pool's minimum period at most, and a start
+after a crash keeps every lease it finds ended from other sites for that long (``restoring.py``).  So no answer is
+contradicted, and a full disk takes nobody's address away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.python.failure import Failure
+
+from appliance.events import LeaseExtended
+from appliance.interfaces import Journal
+from appliance.leasing import Lease
+from appliance.leasing.table import Reach
+from appliance.model import Pool
+from appliance.shared.telling import Telling
+
+PERIODS_AHEAD = 3
+"""Periods beyond the promise that is being made."""
+
+
+class Horizon:
+    """Moves the horizons of all leases."""
+
+    def __init__(self, journal: Journal, telling: Telling) -> None:
+        self._journal = journal
+        self._telling = telling
+
+    def begin(self, lease: Lease, ttl: int) -> None:
+        """A grant is about to be recorded."""
+        lease.horizon = lease.promised_until + PERIODS_AHEAD * ttl
+        lease.durable_until = 0.0
+
+    def reach(self, pool: Callable[[], Pool]) -> Reach:
+        """
+        :param pool: the pool of the table that the result is for, as it is configured when a lease is renewed.
+        """
+
+        def reach(lease: Lease, ttl: int, now: float) -> float:
+            wanted = now + ttl
+            if lease.durable_until - wanted >= ttl:
+                return wanted
+            if self._journal.failure is not None:
+                return max(lease.durable_until, now + shortest(pool()))
+            if lease.horizon <= lease.durable_until:
+                self._extend(lease, wanted + PERIODS_AHEAD * ttl, now, pool())
+            return lease.durable_until
+
+        return reach
+
+    def _extend(self, lease: Lease, horizon: float, now: float, pool: Pool) -> None:
+        before, lease.horizon = lease.durable_until, horizon
+        self._telling.publish([LeaseExtended(at=now, lease=lease.record(pool.name, now, pool.periods))])
+        waiting = self._journal.durable()
+        if waiting is None:
+            lease.durable_until = horizon
+            return
+
+        def written(_: None) -> None:
+            lease.durable_until = max(lease.durable_until, horizon)
+
+        def failed(failure: Failure) -> None:
+            # The next renewal tries again.
+            lease.horizon = max(before, lease.durable_until)
+
+        waiting.addCallbacks(written, failed)
+
+
+def shortest(pool: Pool) -> int:
+    """The longest TTL that is promised without the disk: the minimum period, in whole seconds."""
+    return max(1, int(pool.periods.minimum))

@@ -1,0 +1,80 @@
+"""
+Addresses that one site has for good: static ones of the configuration, and those that a person pinned.
+
+They are outside their pool's count, never end, and are promised for the pool's maximum.  One that another site still
+holds is waited for: it stays in the pool's table until that site's lease has ended and cooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from appliance.model import Address, Site
+
+
+@attrs.define(kw_only=True)
+class Pin:
+    """
+    :param static: from the configuration; else a person set it at run time, and it is journalled.
+    :param standing: the data path is open.
+    :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
+    :param recording: that is on its way to the disk.
+    :param takes_over: the lease that it replaces is about to be told of as over; its data path goes on.
+    """
+
+    site: str
+    address: Address
+    static: bool
+    since: float
+    standing: bool = False
+    recorded: bool = False
+    recording: bool = False
+    takes_over: bool = False
+
+    def is_answered(self) -> bool:
+        return self.standing and self.recorded
+
+
+class Pins:
+    """By site and by address, one each."""
+
+    def __init__(self) -> None:
+        self._by_site: dict[str, Pin] = {}
+        self._by_address: dict[Address, Pin] = {}
+
+    def __iter__(self) -> Iterator[Pin]:
+        return iter(self._by_site.values())
+
+    def __contains__(self, address: Address) -> bool:
+        return address in self._by_address
+
+    def of(self, site: str) -> Pin | None:
+        return self._by_site.get(site)
+
+    def at(self, address: Address) -> Pin | None:
+        return self._by_address.get(address)
+
+    def add(self, pin: Pin) -> None:
+        assert pin.site not in self._by_site and pin.address not in self._by_address, pin
+        self._by_site[pin.site] = self._by_address[pin.address] = pin
+
+    def remove(self, pin: Pin) -> None:
+        del self._by_site[pin.site]
+        del self._by_address[pin.address]
+
+    def obsolete(self, sites: Mapping[str, Site]) -> list[Pin]:
+        """Those that another configuration does not know any more: the site, or its static address, is gone."""
+        statics = {site.address: site.name for site in sites.values() if site.address is not None}
+        return [
+            pin
+            for pin in self
+            if pin.site not in sites
+            or (pin.static and sites[pin.site].address != pin.address)
+            or (not pin.static and (sites[pin.site].address is not None or pin.address in statics))
+        ]
+
+    def missing(self, sites: Mapping[str, Site]) -> list[Site]:
+        """Sites with a static address that is not pinned to them yet."""
+        return [site for site in sites.values() if site.address is not None and site.name not in self._by_site]

@@ -1,0 +1,126 @@
+"""
+A start from what was on the disk: leases are taken up, data paths opened, and what ended meanwhile cools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from appliance.errors import DataPathError
+from appliance.events import AddressFreed, LeaseRecord, Pinned, Recovered, State
+from appliance.interfaces import DataPath
+from appliance.leasing import Lease, LeaseTable
+from appliance.model import Pool
+from appliance.shared.configuring import Configuring
+from appliance.shared.horizon import shortest
+from appliance.shared.tables import Tables, server_of
+from appliance.shared.telling import Telling
+
+
+class Restoring:
+    """The part of SharedState that is used once, with the first configuration."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        tables: Tables,
+        telling: Telling,
+        data_path: DataPath,
+        configuring: Configuring,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._tables = tables
+        self._telling = telling
+        self._data_path = data_path
+        self._configuring = configuring
+        self._seconds = seconds
+
+    def restore(self, recovered: Recovered) -> None:
+        """
+        Take up what was there.
+
+        A lease whose address left the configuration meanwhile runs out and cools like any other, in its former pool.
+        """
+        now = self._seconds()
+        leases = [entry for entry in recovered.entries if isinstance(entry, LeaseRecord)]
+        for record in sorted(leases, key=lambda record: record.site not in self._tables.sites):
+            self._take_up(record, now, crashed=recovered.crashed)
+        for entry in recovered.entries:
+            if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
+                table.restoring.former(entry)
+        for entry in recovered.entries:
+            if isinstance(entry, Pinned):
+                self._pin(entry, now)
+        if recovered.unsure:
+            for table in self._tables.by_pool.values():
+                periods = table.pool.periods
+                table.restoring.rest(now + max(periods.maximum, periods.cooling) + periods.grace)
+
+    def _pin(self, entry: Pinned, now: float) -> None:
+        site, pins = self._tables.sites.get(entry.site), self._tables.pins
+        if site is not None and entry.static and site.address == entry.address:
+            return  # the configuration says so still, and pins it next
+        if site is None or entry.static or pins.of(entry.site) is not None or pins.at(entry.address) is not None:
+            self._configuring.cool_pinned(entry.site, entry.address, entry.at, now)
+        else:
+            self._configuring.pin(site, entry.address, now)
+
+    def _take_up(self, record: LeaseRecord, now: float, *, crashed: bool) -> None:
+        tables = self._tables.by_pool
+        own = self._tables.of(record.address)
+        table = own or tables.get(record.pool) or next(iter(tables.values()), None)
+        if table is None:
+            return
+        site = self._tables.sites.get(record.site)
+        floor = now + shortest(table.pool) + table.pool.periods.grace if crashed else 0.0
+        ended = record.ends_at <= now
+        if ended and (record.state is State.COOLING or _cooled_at(record, table.pool, floor) <= now):
+            freed = AddressFreed(at=now, pool=table.pool.name, address=record.address, former=record.site)
+            table.restoring.former(freed)
+            return
+        lease = table.restoring.lease(record, site, now)
+        if lease is None:
+            self._log.error(
+                "{event}: {site} had {address}, which is taken; it gets another",
+                event="lease-not-restored",
+                site=record.site,
+                address=record.address,
+            )
+            return
+        if site is not None:
+            server = server_of(site, lease.server) or site.servers[0]
+            lease.server = server.name
+            try:
+                self._data_path.open(lease.address, site, server)
+            except DataPathError as error:
+                self._log.error(
+                    "{event}: {site} at {address} is not answered any more: {reason}",
+                    event="data-path-failed",
+                    site=site.name,
+                    address=lease.address,
+                    reason=error,
+                )
+                site = None
+        self._settle(
+            table,
+            lease,
+            now,
+            keeps=site is not None and own is not None and site.pool == own.pool.name,
+            ended=ended,
+            floor=floor,
+        )
+
+    def _settle(self, table: LeaseTable, lease: Lease, now: float, *, keeps: bool, ended: bool, floor: float) -> None:
+        if ended and lease.state is not State.COOLING:
+            self._telling.publish([table.ending.cool(lease, now, since=lease.ends_at, floor=floor)])
+        elif not keeps:
+            lease.given_up = True
+            self._telling.publish(table.ending.let_go(lease, now, "its site cannot have it any more"))
+
+
+def _cooled_at(record: LeaseRecord, pool: Pool, floor: float) -> float:
+    """When a lease that had ended before the start will have cooled."""
+    return max(record.ends_at + max(pool.periods.cooling, record.longest), floor)

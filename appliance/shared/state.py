@@ -1,0 +1,292 @@
+"""SharedState itself: what the shells ask of the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from appliance.errors import RequestError
+from appliance.events import (
+    AddressFreed,
+    AddressRemoved,
+    Entry,
+    Event,
+    LeaseReclaimed,
+    Pinned,
+    Recovered,
+    Unpinned,
+)
+from appliance.interfaces import DataPath, Journal
+from appliance.leasing import Connections, LeaseTable, Promise
+from appliance.model import Address, Asker, Pool, Site
+from appliance.naming import Answer, NeedsLease, Question, Zones, answer, leased
+from appliance.shared.configuring import Configuring, maximum_ttl
+from appliance.shared.grants import Grants, Outcome
+from appliance.shared.horizon import Horizon
+from appliance.shared.outcome import Refusal, refused
+from appliance.shared.pins import Pin, Pins
+from appliance.shared.restoring import Restoring
+from appliance.shared.tables import Tables
+from appliance.shared.telling import Telling
+
+
+class SharedState:
+    """
+    :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
+    :param data_path: makes the data path; it is given this state, to tell it of connections.
+    """
+
+    def __init__(
+        self, *, seconds: Callable[[], float], journal: Journal, data_path: Callable[[SharedState], DataPath]
+    ) -> None:
+        self._seconds = seconds
+        self._journal = journal
+        self._tables = Tables()
+        self._telling = Telling(journal, self._follow)
+        self._data_path = data_path(self)
+        horizon = Horizon(journal, self._telling)
+        self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
+        self._configuring = Configuring(self._tables, self._telling, journal, self._data_path, seconds, horizon.reach)
+        self._restoring = Restoring(self._tables, self._telling, self._data_path, self._configuring, seconds)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return self._seconds()
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        return self._tables.sites
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        return self._tables.pools
+
+    @property
+    def zones(self) -> Zones:
+        return self._tables.zones
+
+    @property
+    def pins(self) -> Pins:
+        return self._tables.pins
+
+    @property
+    def connections(self) -> Connections:
+        return self._tables.connections
+
+    @property
+    def happened(self) -> Counter[str]:
+        """How many events of each kind there were, and renewals, since the start."""
+        return self._telling.happened
+
+    @property
+    def denied(self) -> Counter[str]:
+        """New leases that were refused, by why, and those that were ``granted``."""
+        return self._grants.denied
+
+    @property
+    def failure(self) -> str | None:
+        """Why no new lease can be recorded now; None while all is well."""
+        return self._journal.failure
+
+    def tables(self) -> Mapping[str, LeaseTable]:
+        """The lease tables by pool, for reading; a pool that left the configuration stays until its leases are over."""
+        return self._tables.by_pool
+
+    def entries(self) -> Iterator[Entry]:
+        """What a snapshot has to hold; each entry is as it is when it is taken, while the tables may go on changing."""
+        for table in list(self._tables.by_pool.values()):
+            for lease in list(table.held()):
+                if not lease.gone:
+                    yield table.record(lease, self._seconds())
+            for address, site in table.former().items():
+                yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
+        for pin in list(self.pins):
+            yield Pinned(at=pin.since, site=pin.site, address=pin.address, static=pin.static)
+
+    def subscribe(self, subscriber: Callable[[Event], None]) -> None:
+        """``subscriber`` is called with each event, after the operation that caused it."""
+        self._telling.subscribe(subscriber)
+
+    # -- answering -------------------------------------------------------------------------------------------------
+
+    def answer(self, question: Question, asker: Asker | None = None) -> Answer | Deferred[Answer | None] | None:
+        """
+        Answer a question, granting or renewing a lease where it asks for a site's address.
+
+        :param asker: who asks; None for this process's own people.
+        :return: None where the configuration says that the query is to be dropped; a Deferred where a new lease is on
+            its way to the disk.
+        """
+        found = answer(self._tables.zones, question)
+        if isinstance(found, Answer):
+            return found
+        outcome = self.lease(found.site, asker)
+        if isinstance(outcome, Deferred):
+            return outcome.addCallback(lambda outcome: self._complete(found, outcome))
+        return self._complete(found, outcome)
+
+    def lease(self, site_name: str, asker: Asker | None = None) -> Outcome | Deferred[Outcome]:
+        """Renew the lease of a site, or grant one; a Refusal when there is no address for it now."""
+        tables = self._tables
+        site = tables.sites[site_name]
+        now = self._seconds()
+        pin = tables.pins.of(site_name)
+        if pin is not None:
+            if pin.static and not pin.standing:
+                self._configuring.stand()
+            if pin.standing and not pin.recorded:
+                self._configuring.record(pin)
+            if pin.is_answered():
+                ttl = maximum_ttl(tables.pools, site)
+                return Promise(pin.address, ttl, now + ttl)
+            if pin.static:
+                self._grants.denied[Refusal.EXHAUSTED.value] += 1
+                return Refusal.EXHAUSTED
+        table = tables.by_pool[site.pool]
+        promise = table.renew(site_name, now)
+        if promise is None:
+            return self._grants.grant(site, table, asker)
+        if site.addresses > 1 and table.granting.wants_another(site, now):
+            self._grants.grow(site, table, asker)
+        self._telling.happened["LeaseRenewed"] += 1
+        return promise
+
+    def _complete(self, needs: NeedsLease, outcome: Outcome) -> Answer | None:
+        if isinstance(outcome, Promise):
+            return leased(needs, outcome.address, outcome.ttl)
+        site = self._tables.sites.get(needs.site)
+        pool = self._tables.pools.get(site.pool) if site is not None else None
+        return refused(needs, outcome, (pool or Pool(name="", addresses=())).when_exhausted)
+
+    # -- traffic ---------------------------------------------------------------------------------------------------
+
+    def connection_opened(self, address: Address, site: str) -> None:
+        """A live connection of ``site`` at ``address`` began (1.6)."""
+        self.connections.opened(address, site)
+        now = self._seconds()
+        for table in self._tables.by_pool.values():
+            bound = table.used(address, site, now)
+            if bound is not None:
+                self._telling.publish([bound])
+                return
+
+    def connection_closed(self, address: Address, site: str) -> None:
+        """One that was told to :meth:`connection_opened` is over."""
+        self.connections.closed(address, site)
+        for table in self._tables.by_pool.values():
+            table.unused(address, site, self._seconds())
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`reclaim` is worth calling."""
+        return self._tables.next_deadline()
+
+    def reclaim(self, *, limit: int) -> None:
+        """Take back what nobody uses, reset what somebody does; looks at ``limit`` deadlines a pool at most."""
+        now = self._seconds()
+        for table in list(self._tables.by_pool.values()):
+            self._telling.publish(table.ending.reclaim(now, limit=limit))
+
+    def _follow(self, event: Event) -> None:
+        """What an event means for the data path, and for who waits for an address."""
+        if isinstance(event, LeaseReclaimed) and event.connections_end:
+            self._data_path.abort(event.address, event.site)
+        elif isinstance(event, AddressFreed | AddressRemoved):
+            self._configuring.moved_on(event)
+
+    # -- changing --------------------------------------------------------------------------------------------------
+
+    def configure(
+        self,
+        pools: Mapping[str, Pool],
+        sites: Mapping[str, Site],
+        zones: Zones,
+        recovered: Recovered | None = None,
+    ) -> None:
+        """
+        Take over another configuration; what was promised stays as it was.
+
+        :param recovered: with the first configuration, what was on the disk.
+        """
+        if recovered is None:
+            self._configuring.configure(pools, sites, zones)
+        else:
+            self._configuring.configure(pools, sites, zones, lambda: self._restoring.restore(recovered))
+
+    def release(self, address: Address, site: str | None = None, *, at_once: bool) -> list[str]:
+        """
+        End the lease of an address: drain it, or end its connections now.
+
+        :param site: whose, where several sites share the address; None: all of them.
+        :return: the sites whose leases end.
+        :raises RequestError: nobody holds it, or that site does not.
+        """
+        table = self._tables.holding(address)
+        now = self._seconds()
+        ended: list[str] = []
+        for lease in table.holders(address) if table is not None else ():
+            if table is not None and site in (None, lease.site) and not lease.pending:
+                event = table.ending.give_up(lease, now, at_once=at_once)
+                if event is not None:
+                    self._telling.publish([event])
+                ended.append(lease.site)
+        if not ended:
+            if address in self.pins:
+                raise RequestError("pinned", f"{address} is not leased but pinned; unpin it instead", field="address")
+            whose = f"{site} does not hold" if site is not None else "nobody holds"
+            raise RequestError("not-found", f"{whose} {address}", field="address")
+        return ended
+
+    def pin(self, site_name: str, address: Address) -> bool:
+        """
+        Give ``address`` to a site until :meth:`unpin`; it need not be in a pool.
+
+        :return: whether it stands; False while another site's lease of it has yet to end.
+        :raises RequestError: no such site, one of both is pinned already, or it cannot be recorded.
+        """
+        site = self._site(site_name)
+        pins = self.pins
+        if (pin := pins.of(site.name) or pins.at(address)) is not None:
+            raise RequestError("pinned", f"{pin.address} is {'static' if pin.static else 'pinned'} for {pin.site}")
+        if self._journal.failure is not None:
+            raise RequestError("journal", self._journal.failure)
+        now = self._seconds()
+        self._telling.publish([Pinned(at=now, site=site.name, address=address)])
+        pin = self._configuring.pin(site, address, now)
+        if (waiting := self._journal.durable()) is not None:
+            waiting.addErrback(self._pin_lost, pin)
+        return pin.standing
+
+    def _pin_lost(self, failure: Failure, pin: Pin) -> None:
+        """The disk does not have it, so it is as if nobody had asked."""
+        if self.pins.of(pin.site) is pin:
+            now = self._seconds()
+            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
+            self._configuring.unpin(pin, now)
+
+    def unpin(self, site_name: str) -> Address:
+        """
+        The site leases like others again; its address cools first.
+
+        :raises RequestError: it has no pin, or one of the configuration.
+        """
+        site = self._site(site_name)
+        pin = self.pins.of(site.name)
+        if pin is None or pin.static:
+            why = "its address is in the configuration" if pin is not None else "nothing is pinned for it"
+            raise RequestError("not-pinned", f"{site.name}: {why}", field="site")
+        now = self._seconds()
+        self._telling.publish([Unpinned(at=now, site=site.name, address=pin.address)])
+        self._configuring.unpin(pin, now)
+        return pin.address
+
+    def _site(self, name: str) -> Site:
+        site = self._tables.sites.get(name.lower().removesuffix("."))
+        if site is None:
+            raise RequestError("not-found", f"{name} is no site of the configuration", field="site")
+        return site

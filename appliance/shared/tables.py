@@ -1,0 +1,49 @@
+"""What SharedState holds, for its parts: the configuration as the rules see it, the lease tables and the pins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from appliance.leasing import Connections, Lease, LeaseTable
+from appliance.model import Address, Pool, Server, Site
+from appliance.naming import Zones
+from appliance.shared.pins import Pins
+
+
+class Tables:
+    """
+    :ivar by_pool: a pool that left the configuration stays until its leases are over.
+    :ivar withheld: addresses that a pool is to have when another table, or a pin, lets go of them.
+    """
+
+    def __init__(self) -> None:
+        self.by_pool: dict[str, LeaseTable] = {}
+        self.withheld: dict[Address, str] = {}
+        self.connections = Connections()
+        self.pins = Pins()
+        self.pools: Mapping[str, Pool] = {}
+        self.sites: Mapping[str, Site] = {}
+        self.zones = Zones()
+
+    def holding(self, address: Address) -> LeaseTable | None:
+        """The table in which somebody holds ``address``."""
+        return next((table for table in self.by_pool.values() if table.holders(address)), None)
+
+    def of(self, address: Address) -> LeaseTable | None:
+        """The table that ``address`` belongs to now."""
+        return next((table for table in self.by_pool.values() if address in table), None)
+
+    def leases_of(self, site: str) -> Iterator[tuple[LeaseTable, Lease]]:
+        """All leases of a site, those that run out in a pool that it left included."""
+        for table in self.by_pool.values():
+            for lease in table.leases_of(site):
+                yield table, lease
+
+    def next_deadline(self) -> float | None:
+        deadlines = (table.ending.next_deadline() for table in self.by_pool.values())
+        return min((at for at in deadlines if at is not None), default=None)
+
+
+def server_of(site: Site, name: str) -> Server | None:
+    """The site's server of that name, if it still has it."""
+    return next((server for server in site.servers if server.name == name), None)

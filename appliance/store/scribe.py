@@ -1,0 +1,123 @@
+"""
+Who writes the lines: numbers them, stamps them with the clocks, and notes what the history will want to know.
+
+Lives on the reactor's thread; what it returns are bytes, which any thread may write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from appliance import __version__
+from appliance.events import Entry, Event, Fsync, LeaseEvent, LeaseReclaimed, LeaseRecord, State
+from appliance.model import Address
+from appliance.store.codec import FORMAT, Clocks, fields_of
+from appliance.store.lines import line_of
+
+DAY_MS = 86_400_000
+
+HistoryRow = tuple[int, bytes]
+"""(the UTC day of the end, counted from 1970; the line)"""
+
+
+def boot_id() -> str:
+    """The kernel's name of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class Scribe:
+    """
+    :param boot: the kernel's id of this boot.
+    :param wall: seconds since 1970.
+    :param seconds: the boot clock.
+    :ivar seq: the number of the last record.
+    :ivar unsure_since: since when it is not sure that all promises are known; None: they are.
+    """
+
+    def __init__(self, boot: str, wall: Callable[[], float], seconds: Callable[[], float], fsync: Fsync) -> None:
+        self._boot = boot
+        self._wall = wall
+        self._seconds = seconds
+        self._fsync = fsync
+        self._used: set[tuple[Address, str]] = set()
+        self.seq = 0
+        self.unsure_since: float | None = None
+
+    def clocks(self) -> Clocks:
+        return Clocks(self._boot, round(self._wall() * 1000), round(self._seconds() * 1000))
+
+    def head(self, kind: str) -> bytes:
+        """The first line of a file; its seq says that older records have nothing to add to what the file holds."""
+        clocks = self.clocks()
+        since = clocks.start(self.unsure_since) if self.unsure_since is not None else None
+        policy = {"fsync": self._fsync.value, "version": __version__, "unsure_since": since}
+        return line_of({"format": FORMAT, "kind": kind, **clocks.stamp(self.seq), **policy})
+
+    def event(self, event: Event) -> bytes | None:
+        """The next record; None where a start need not know of the event."""
+        clocks = self.clocks()
+        fields = fields_of(event, clocks)
+        if fields is None:
+            return None
+        self.seq += 1
+        return line_of({**clocks.stamp(self.seq), **fields})
+
+    def end(self) -> bytes:
+        """The last record of a journal."""
+        self.seq += 1
+        clocks = self.clocks()
+        return line_of({**clocks.stamp(self.seq), "kind": "end", "rows": 0})
+
+    def snapshot(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """
+        The lines of a snapshot, head and end included.
+
+        Each entry is taken when its line is asked for, and carries the number of the last record before that: what is
+        recorded later wins over it.
+        """
+        yield self.head("snapshot")
+        rows = 0
+        for entry in entries:
+            clocks = self.clocks()
+            fields = fields_of(entry, clocks)
+            if fields is not None:
+                rows += 1
+                yield line_of({**clocks.stamp(self.seq), **fields})
+        yield line_of({**self.clocks().stamp(self.seq), "kind": "end", "rows": rows})
+
+    # -- history ---------------------------------------------------------------------------------------------------
+
+    def remember(self, entries: Iterable[Entry]) -> None:
+        """Take up, after a start, which leases have been used."""
+        for entry in entries:
+            if not isinstance(entry, LeaseRecord):
+                continue
+            if entry.state is State.BOUND or (entry.state is State.DRAINING and entry.requests > 0):
+                self._used.add((entry.address, entry.site))
+
+    def held(self, event: Event) -> HistoryRow | None:
+        """The line of the history when a lease ends with ``event``; must see every event, in order."""
+        if not isinstance(event, LeaseEvent):
+            return None
+        lease, key = event.lease, (event.address, event.site)
+        if lease.state is State.BOUND:
+            self._used.add(key)
+        elif lease.state is State.OFFERED:
+            self._used.discard(key)
+        if not isinstance(event, LeaseReclaimed):
+            return None
+        clocks = self.clocks()
+        until = clocks.start(event.at)
+        fields = {
+            "kind": "held",
+            "site": lease.site,
+            "server": lease.server,
+            "address": str(lease.address),
+            "pool": lease.pool,
+            "from": clocks.start(lease.granted_at),
+            "until": until,
+            "used": key in self._used,
+        }
+        self._used.discard(key)
+        return until // DAY_MS, line_of({**clocks.stamp(self.seq), **fields})

@@ -1,0 +1,49 @@
+"""What the API tells, in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.views.rows import span
+
+
+def status_text(status: Mapping[str, Any]) -> str:
+    """The status as a person wants it: alarms first."""
+    lines = [f"{status['name']}: appliance {status['version']}, pid {status['pid']}, up {span(status['uptime'])}"]
+    lines += [f"ALARM  {alarm}" for alarm in status["alarms"]] or ["all is well"]
+    counts = status["addresses"]
+    lines.append(
+        f"{status['sites']} sites share {counts['addresses']} addresses: {counts['leased']} leased, "
+        f"{counts['free']} free, {counts['cooling']} cooling, {counts['declined']} declined"
+    )
+    lines.append(f"{status['connections']} connections; journal {status['journal']}")
+    for title in ("grants", "events"):
+        if status[title]:
+            lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))
+    return "\n".join(lines)
+
+
+def explanation_text(found: Mapping[str, Any]) -> str:
+    """An explanation in lines that can be read from top to bottom."""
+    lines = [f"{found['name']} {found['type']}"]
+    if found["from"] == "zone":
+        return "\n".join([*lines, f"  {found['rcode']}, from the zone", *(f"  {text}" for text in found["records"])])
+    lines.append(f"  leases as {found['site']} from pool {found['pool']}, for {' '.join(found['keys'])}")
+    answer = f"{found['address']} TTL {found['ttl']}" if found["address"] else "no address yet"
+    lines.append(f"  {found['outcome']}: {answer}")
+    if "base" in found:
+        limit = f", limited by {found['limit']}" if found["limit"] else ""
+        lines += [
+            f"  base {found['base']:g} s x demand {found['demand']:g} x pressure {found['pressure']:g}{limit}",
+            f"  minimum {found['minimum']:g} s, maximum {found['maximum']:g} s",
+            f"  pool: {found['free']} of {found['addresses']} free, adequate {found['adequate']:g}",
+            f"  pool: {found['used']:g} used, {found['waiting']} sites wait",
+        ]
+        lines += [
+            f"  {row['address']} {row['state']} to {row['server']}: {row['connections']} connections,"
+            f" {row['requests']:g} requests, {row['answers']:g} answers, weight {row['weight']},"
+            f" {row['unused_renewals']} unused renewals"
+            for row in found["leases"]
+        ]
+    return "\n".join(lines)

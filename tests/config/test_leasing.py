@@ -1,0 +1,128 @@
+"""The keys of leasing: pools, servers and sites, and the state folder."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.config import CookieConfig
+from appliance.events import Fsync
+from appliance.model import Quota, Tiers
+from tests.config import ZONE, faults, read, warnings
+
+
+class StateTests(SynchronousTestCase):
+    """Keys of the state folder and what lies in it."""
+
+    def test_defaults(self) -> None:
+        config = read(ZONE)
+        self.assertEqual((config.snapshot_interval, config.fsync, config.history), (60, Fsync.GRANT, 90 * 86400))
+        self.assertEqual(config.control_socket, "/nowhere/var/control.sock")
+        self.assertEqual(config.dns.cookies, CookieConfig(enabled=True, secret=None))
+
+    def test_given(self) -> None:
+        config = read(
+            ZONE.replace("dns:\n", "dns:\n  cookies: {enabled: no, secret: keys/cookie}\n")
+            + "appliance: {snapshot_interval: 5m, fsync: interval, history: 1d, state_directory: /state}\n"
+            + "control: {socket: c.sock}\n"
+        )
+        self.assertEqual((config.snapshot_interval, config.fsync, config.history), (300, Fsync.INTERVAL, 86400))
+        self.assertEqual(config.control_socket, "/state/c.sock")
+        self.assertEqual(config.dns.cookies, CookieConfig(enabled=False, secret="/nowhere/keys/cookie"))
+
+    def test_wrong(self) -> None:
+        for text, said in {
+            "appliance: {snapshot_interval: 0.5s}": "snapshot_interval: found '0.5s'",
+            "appliance: {fsync: sometimes}": "fsync: found 'sometimes'; allowed: grant, interval, never",
+            "appliance: {history: -1}": "history: found -1",
+            "appliance: {state_directory: none}\ncontrol: {socket: c.sock}": "write an absolute path",
+            f"control: {{socket: /{'x' * 107}}}": "too long for a UNIX socket",
+        }.items():
+            [fault] = faults(ZONE + text + "\n")
+            self.assertIn(said, fault)
+
+    def test_without_a_state_folder(self) -> None:
+        """There is no control socket, unless its path is absolute."""
+        self.assertIsNone(read(ZONE + "appliance: {state_directory: none}\n").control_socket)
+        text = ZONE + "appliance: {state_directory: none}\ncontrol: {socket: /run/c.sock}\n"
+        self.assertEqual(read(text).control_socket, "/run/c.sock")
+
+
+POOL = ZONE + "pools: {p: {addresses: [192.0.2.1-192.0.2.9]%s}}\n"
+SERVERS = "servers: {s: {address: 10.0.0.1, weight: 3}, t: {address: 10.0.0.2}}\n"
+SITE = "sites: {a.example.test: {services: [{port: 80}], %s}}\n"
+
+
+class LeaseTests(SynchronousTestCase):
+    """Keys of how addresses are leased."""
+
+    def test_pools(self) -> None:
+        more = (
+            ", share_by_service: yes, quota: {per_source: 2, per_site: 1, ipv4_prefix: 16, ipv6_prefix: 48}"
+            ", pressure: {cookie: 0.1, tcp: 0.2, reputation: 0.3, minimum: 0.4}, period: {hold: 1h}"
+        )
+        pool = read(POOL % more).pools["p"]
+        self.assertTrue(pool.share_by_service)
+        self.assertEqual(pool.quota, Quota(per_source=2, per_site=1, ipv4_prefix=16, ipv6_prefix=48))
+        self.assertEqual(pool.tiers, Tiers(cookie=0.1, tcp=0.2, reputation=0.3, minimum=0.4))
+        self.assertEqual(pool.periods.hold, 3600)
+
+    def test_wrong_pools(self) -> None:
+        for more, said in {
+            "share_by_service: 1": "share_by_service: found 1; allowed: true or false",
+            "quota: {per_source: 0}": "per_source: found 0; allowed: an integer from 1",
+            "quota: {ipv4_prefix: 33}": "ipv4_prefix: found 33; allowed: an integer from 0 to 32",
+            "pressure: {cookie: 1.1}": "cookie: found 1.1; allowed: a number from 0 to 1",
+        }.items():
+            [fault] = faults(POOL % f", {more}")
+            self.assertIn(said, fault)
+
+    def test_odd_pools(self) -> None:
+        """Legal, and worth a word."""
+        for more, said in {
+            "pressure: {cookie: 0.9, tcp: 0.5}": "a tier that asks for more is expected to begin later",
+            "period: {hold: 10s}": "hold 10s is less than maximum 300s",
+        }.items():
+            self.assertTrue(any(said in warning for warning in warnings(POOL % f", {more}")), more)
+
+    def test_several_servers(self) -> None:
+        """One address a server."""
+        text = POOL % "" + SERVERS + SITE % "pool: p, servers: [s, t], addresses: 2"
+        site = read(text).sites["a.example.test"]
+        self.assertEqual((site.addresses, [(x.name, x.weight) for x in site.servers]), (2, [("s", 3), ("t", 1)]))
+
+    def test_wrong_sites(self) -> None:
+        for keys, said in {
+            "pool: p, servers: [s, t]": "not yet supported: 2 servers behind 1 address; set addresses to 2",
+            "pool: p, servers: [s], addresses: 2": "found 2; allowed: at most one a server, and there are 1",
+            "pool: p, servers: [s, s], addresses: 2": "this server is already sites.a.example.test.servers[0]",
+            "servers: [s]": "'pool' is required, or 'address'",
+            "servers: [s, t], address: 192.0.2.3, addresses: 2": "allowed: 1 for a site with a static 'address'",
+            "servers: [s], address: '2001:db8::1'": "allowed: an IPv4 address",
+            "servers: [s], address: 10.0.0.1": "server address 10.0.0.1 is in sites.a.example.test.address",
+        }.items():
+            said_of = faults(POOL % "" + SERVERS + SITE % keys)
+            self.assertTrue(any(said in fault for fault in said_of), (keys, said_of))
+
+    def test_static_addresses(self) -> None:
+        """With or without a pool; inside a pool or not; each is one site's only."""
+        site = read(POOL % "" + SERVERS + SITE % "servers: [s], address: 192.0.2.3").sites["a.example.test"]
+        self.assertEqual((str(site.address), site.pool), ("192.0.2.3", ""))
+        two = (
+            "sites:\n"
+            "  a.example.test: {services: [{port: 80}], servers: [s], address: 192.0.2.3}\n"
+            "  b.example.test: {services: [{port: 81}], servers: [t], address: 192.0.2.3}\n"
+        )
+        [fault] = faults(POOL % "" + SERVERS + two)
+        self.assertIn("192.0.2.3 is already sites.a.example.test.address", fault)
+
+    def test_a_pool_without_anything_to_lease(self) -> None:
+        text = (
+            ZONE
+            + "pools: {p: {addresses: [192.0.2.1]}}\n"
+            + SERVERS
+            + "sites:\n"
+            + "  a.example.test: {services: [{port: 80}], servers: [s], address: 192.0.2.1}\n"
+            + "  b.example.test: {services: [{port: 80}], servers: [t], pool: p}\n"
+        )
+        [fault] = faults(text)
+        self.assertIn("all addresses of pool 'p' are static", fault)
