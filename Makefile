@@ -31,8 +31,11 @@ fuzz: $(STAMP)
 	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.leasing tests.naming tests.nameserver tests.config tests.test_shared
 
 bench: $(STAMP)
-	PYTHONPATH=. $(BIN)/python benchmarks/dns.py
+	PYTHONPATH=. $(BIN)/python benchmarks/answers.py
 	PYTHONPATH=. $(BIN)/python benchmarks/tcp.py
+	PYTHONPATH=. $(BIN)/python benchmarks/leases.py
+	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
+	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W -b html docs docs/_build

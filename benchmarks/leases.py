@@ -77,7 +77,10 @@ def main() -> None:
 
     measure("grant", names, grant)
     after = resident()
-    print(f"{'memory':<28} {(after - before) / count:6.0f} bytes a lease, and {(before - empty) / count:.0f} a free address   target 700")
+    print(
+        f"{'memory':<28} {(after - before) / count:6.0f} bytes a lease, target 700;"
+        f" and {(before - empty) / count:.0f} a free address"
+    )
     measure("renew", names, lambda name: table.renew(name, 1.0))
     for name in names:
         addresses[name] = table.answered(name)[0].address

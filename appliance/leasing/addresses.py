@@ -47,6 +47,10 @@ class Addresses:
         for leases in self._held.values():
             yield from leases
 
+    def holdings(self) -> list[tuple[Lease, ...]]:
+        """The holders of each address as they are now; O(n), but a millisecond for 100 000."""
+        return list(self._held.values())
+
     def holders(self, address: Address) -> tuple[Lease, ...]:
         return self._held.get(int(address), ())
 

@@ -95,6 +95,10 @@ class LeaseTable:
         """Every lease, cooling ones included, in no order; O(n)."""
         return self._book.addresses.held()
 
+    def holdings(self) -> list[tuple[Lease, ...]]:
+        """The leases of each held address as they are now, for who goes through them while they change."""
+        return self._book.addresses.holdings()
+
     def free(self) -> Iterator[Address]:
         """The free addresses, the next to be granted first."""
         return self._book.addresses.free()

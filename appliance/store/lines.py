@@ -58,7 +58,7 @@ def parse(line: bytes) -> Record:
     if zlib.crc32(body) != int(match.group(1)):
         raise Damage("the record was changed after it was written (its CRC does not fit)")
     try:
-        record = json.loads(line[len(_START) :])
+        record = json.loads(line[len(_START) :].decode())
     except ValueError as error:
         raise Damage(f"the record is not JSON: {error}") from None
     if not isinstance(record, dict) or type(record.get("seq")) is not int:

@@ -7,6 +7,7 @@ import stat
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from siphash24 import siphash24  # type: ignore[import-not-found]
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import ApplianceError
@@ -75,6 +76,9 @@ class CookiesTests(SynchronousTestCase):
         cookie = CLIENT + at(0xFFFFFFF0).make(CLIENT, ASKER)
         self.assertEqual(state(at((1 << 32) + 60), cookie), CookieState.VALID)
         self.assertEqual(state(at((1 << 32) + 3600), cookie), CookieState.INVALID)
+        later = CLIENT + at((1 << 32) + 10).make(CLIENT, ASKER)
+        self.assertEqual(state(at((1 << 32) + 60), later), CookieState.VALID)
+        self.assertEqual(state(at(0xFFFFFFF0), later), CookieState.VALID)
 
     def test_whose(self) -> None:
         """Not another address's, not another client cookie's, not of another version, not with a bit changed."""
@@ -84,6 +88,13 @@ class CookiesTests(SynchronousTestCase):
             changed = bytearray(MADE)
             changed[place] ^= 1
             self.assertEqual(state(cookies, bytes(changed)), CookieState.INVALID, place)
+
+    def test_another_version(self) -> None:
+        """Is none of ours, though its hash were right."""
+        for version, expected in ((1, CookieState.VALID), (2, CookieState.INVALID)):
+            head = CLIENT + bytes([version]) + MADE[9:16]
+            cookie = head + siphash24(head + ASKER.packed, key=SECRET).digest()
+            self.assertEqual(state(at(MADE_AT), cookie), expected)
 
     def test_lengths(self) -> None:
         """Any that RFC 7873 allows may be another server's; only ours has 16 bytes."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import StateError
 from appliance.events import Entry, Event, Fsync, Pinned, State, Unpinned
 from appliance.model import Address
+from appliance.store import FileJournal
 from appliance.store.codec import fields_of
 from appliance.store.lines import Record, line_of
 from appliance.store.replay import JOURNAL, PREVIOUS, SNAPSHOT
@@ -99,8 +101,8 @@ class CrashTests(ReplayCase):
         (machine.folder / SNAPSHOT).write_bytes(whole)
         self.assertEqual(set(machine.found().entries), {lease(1), lease(2, site="b.test")})
 
-    def stopped(self, journal: object) -> object:
-        done = journal.stop()  # type: ignore[attr-defined]
+    def stopped(self, journal: FileJournal) -> Deferred[None]:
+        done = journal.stop()
         self.machine.settle()
         return done
 
@@ -125,7 +127,7 @@ class CrashTests(ReplayCase):
             journal = self.machine.journal(Fsync.GRANT, rest=100.0)
             found = journal.open()
             self.assertEqual(found.unsure, unsure, at)
-            self.successResultOf(self.stopped(journal))  # type: ignore[arg-type]
+            self.successResultOf(self.stopped(journal))
 
     def test_nothing_there(self) -> None:
         self.machine.folder.mkdir()

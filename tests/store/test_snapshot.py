@@ -110,8 +110,8 @@ class InterleavingTests(SynchronousTestCase):
         self.assertEqual(max(durable), len(moments) - 1)
         journal.stop()
         machine.settle()
-        found = machine.found()
-        self.assertEqual((frozenset(found.entries), found.crashed), (moments[-1], False))
+        recovered = machine.found()
+        self.assertEqual((frozenset(recovered.entries), recovered.crashed), (moments[-1], False))
 
     def note(self, _: None, durable: list[int], count: int) -> None:
         durable.append(count)

@@ -31,7 +31,12 @@ class ThreadTests(TestCase):
         worker = Worker(reactor)
         self.addCleanup(worker.stop)
         order: list[int] = []
-        jobs = [worker.call(lambda number=number: order.append(number) or threading.get_ident()) for number in range(9)]  # type: ignore[misc]
+
+        def job(number: int) -> int:
+            order.append(number)
+            return threading.get_ident()
+
+        jobs = [worker.call(job, number) for number in range(9)]
         threads = set(await gatherResults(jobs))
         self.assertEqual((order, len(threads)), (list(range(9)), 1))
         self.assertNotIn(threading.get_ident(), threads)

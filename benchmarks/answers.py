@@ -4,7 +4,7 @@ Leased-name answers a second over UDP: the appliance beside stock Twisted Names,
 Each server has one process and answers for 1 000 names that dnsperf asks in turn; dnsperf has the other core.  The runs
 are interleaved, because the machine's speed wanders, and only the ratios mean anything.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/dns.py
+    PYTHONPATH=. .venv/bin/python benchmarks/answers.py
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def configuration(port: int) -> str:
         "appliance: {state_directory: none, stop_timeout: 0s}\n"
         f"dns: {{listen: ['{HOST}:{port}'], zones: {{example.com: {{records: "
         '"@ 3600 SOA ns1 hostmaster 1 7200 3600 1209600 60\\n@ 3600 NS ns1\\nns1 3600 A 127.0.0.1\\n"}}}\n'
-        "pools: {public: {addresses: [127.90.0.0/22], period: {base: 300s, offer: 300s}}}\n"
+        "pools: {public: {addresses: [127.90.0.0/22], period: {base: 300s, offer: 300s}, "
+        "quota: {per_source: 10000}, pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}}}\n"
         "servers: {one: {address: 127.0.0.1}}\n"
         f"sites:\n{sites}"
         "control: {log: {level: warn}}\n"
