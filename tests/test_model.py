@@ -84,7 +84,8 @@ class Model(RuleBasedStateMachine):
             key = event.address, event.site
             connected = key in self.alive.values()
             self.expect(not connected or key in self.let_go or event.connections_end, f"{key} ended in use (1.6)")
-            self.ended[key] = event.at
+            # After a restart a lease cools from its recorded end on.
+            self.ended[key] = min(event.at, event.lease.ends_at - PERIODS.cooling)
             self.let_go.discard(key)
             if event.connections_end:
                 for flow in [flow for flow, where in self.alive.items() if where == key]:

@@ -210,12 +210,17 @@ class LeaseTable:
         lease = self._lease_at(address, site)
         if lease is None or lease.state is State.COOLING:
             return None
+        book, first = self._book, lease.state is State.OFFERED
         lease.unused = 0
         lease.count_request(now, self.pool.periods)
-        if lease.state is not State.OFFERED:
+        if first:
+            lease.state = State.BOUND
+            book.settle_offer(lease, now, used=True)
+        if lease.state is State.BOUND and not lease.pending:
+            # With demand the next promise grows; the disk is to know of it before somebody asks.
+            self._reach(lease, book.span(lease.recent_requests(now, self.pool.periods), offered=False), now)
+        if not first:
             return None
-        lease.state = State.BOUND
-        self._book.settle_offer(lease, now, used=True)
         return LeaseBound(at=now, lease=self.record(lease, now))
 
     def unused(self, address: Address, site: str, now: float) -> None:

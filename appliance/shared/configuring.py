@@ -115,18 +115,20 @@ class Configuring:
         """
         self._tables.pins.remove(pin)
         self._configure_tables(now)
-        # Even if it does not stand: it may have stood, and been told of, before a restart.  Where somebody holds it, it
-        # has not.
-        if self._tables.holding(pin.address) is None and not self.cool_pinned(pin.site, pin.address, pin.since, now):
-            self._data_path.close(pin.address, pin.site)
+        # Even if it does not stand: it may have stood, and been told of, before a restart.
+        if not self.cool_pinned(pin.site, pin.address, pin.since, now):
+            if self._tables.holding(pin.address) is None:
+                self._data_path.close(pin.address, pin.site)
 
     def cool_pinned(self, site_name: str, address: Address, since: float, now: float) -> bool:
         """
         An address that was promised for the maximum is its site's no more.
 
-        :return: False when somebody has it already, or there is no pool at all.
+        :return: False when somebody holds it, so that it was never promised; or there is no pool at all.
         """
         tables = self._tables
+        if tables.holding(address) is not None:
+            return False
         site = tables.sites.get(site_name)
         # One that is in no pool cools all the same: a configuration may bring it into one at any time.
         home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")

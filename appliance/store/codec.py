@@ -114,7 +114,7 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
     if isinstance(what, AddressFreed | AddressRemoved):
         if what.former is None:
             return None
-        place = {"pool": what.pool, "address": str(what.address), "site": what.former}
+        place: Record = {"pool": what.pool, "address": str(what.address), "site": what.former}
         return {"kind": "free", **place, "at": clocks.start(what.at)}
     if isinstance(what, Pinned | Unpinned):
         place = {"site": what.site, "address": str(what.address), "at": clocks.start(what.at)}

@@ -109,9 +109,10 @@ class _Tables:
                 self._forget_freed(change.address, seq)
         elif isinstance(change, AddressFreed):
             assert change.former is not None
-            lease = self._leases.get((change.address, change.former))
-            if lease is not None and lease[0] <= seq:
-                del self._leases[change.address, change.former]
+            key = change.address, change.former
+            if key in self._leases and self._leases[key][0] > seq:
+                return
+            self._leases.pop(key, None)
             if self._forget_freed(change.address, seq):
                 self._freed[change.address] = seq, change
         elif isinstance(change, Pinned | Unpinned):

@@ -17,6 +17,7 @@ from appliance.store.replay import JOURNAL, PREVIOUS, SNAPSHOT
 from tests.store.world import Machine, bound, freed, granted, lease, reclaimed, record_all
 
 PIN = Pinned(at=650.0, site="b.test", address=Address("192.0.2.9"))
+UNPINNED = Unpinned(at=660.0, site="b.test", address=PIN.address)
 STORY: tuple[Event, ...] = (
     granted(1),
     bound(1),
@@ -24,7 +25,7 @@ STORY: tuple[Event, ...] = (
     PIN,
     reclaimed(1),
     freed(1),
-    Unpinned(at=660.0, site="b.test", address=PIN.address),
+    UNPINNED,
 )
 PREFIXES: tuple[set[Entry], ...] = (
     set(),
@@ -221,9 +222,11 @@ class MergeTests(ReplayCase):
 
     def test_the_last_number_wins(self) -> None:
         """A row may be newer than records that come after it in a journal."""
-        self.write(SNAPSHOT, "snapshot", 10, (15, lease(1, state=State.DRAINING)), (15, lease(2, site="b.test")))
-        self.write(JOURNAL, "journal", 9, (11, granted(1)), (12, freed(2, "b.test")), (16, bound(2, site="b.test")))
-        self.assertEqual(self.found(), {lease(1, state=State.DRAINING), lease(2, site="b.test", state=State.BOUND)})
+        rows = (lease(1, state=State.DRAINING), lease(2, site="b.test"), lease(3), freed(4), PIN)
+        self.write(SNAPSHOT, "snapshot", 10, *((19, row) for row in rows))
+        older = (granted(1), freed(2, "b.test"), freed(3), freed(4, "b.test"), granted(5), UNPINNED, freed(5))
+        self.write(JOURNAL, "journal", 9, *enumerate(older, 11), (20, bound(2, site="b.test")))
+        self.assertEqual(self.found(), {rows[0], bound(2, site="b.test").lease, rows[2], rows[3], PIN, freed(5)})
 
     def test_what_the_snapshot_knows_to_be_gone(self) -> None:
         """A journal from before the snapshot does not bring it back."""

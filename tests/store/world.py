@@ -16,8 +16,11 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
+from appliance.errors import JournalError
 from appliance.events import (
     AddressFreed,
     Entry,
@@ -236,3 +239,29 @@ def record_all(machine: Machine, journal: FileJournal, *events: Event) -> None:
     for event in events:
         journal.record(event)
     machine.settle()
+
+
+class JournalCase(SynchronousTestCase):
+    """A machine, what it logs, and what a test asks of it."""
+
+    def setUp(self) -> None:
+        self.machine = Machine(Path(self.mktemp()))
+        self.machine.clock.advance(1000)
+        self.logged: list[LogEvent] = []
+        observer: ILogObserver = self.logged.append  # type: ignore[assignment]
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def events_logged(self) -> list[str]:
+        return [event["event"] for event in self.logged if "event" in event]
+
+    def durable(self, journal: FileJournal) -> Deferred[None]:
+        waiting = journal.durable()
+        assert waiting is not None
+        return waiting
+
+    def lost(self, waiting: Deferred[None]) -> str:
+        return str(self.failureResultOf(waiting, JournalError).value)
+
+    def found(self) -> set[Entry]:
+        return set(self.machine.found(self.machine.copy("crash")).entries)
