@@ -116,9 +116,9 @@ class Configuring:
         self._tables.pins.remove(pin)
         self._configure_tables(now)
         # Even if it does not stand: it may have stood, and been told of, before a restart.
-        if not self.cool_pinned(pin.site, pin.address, pin.since, now):
-            if self._tables.holding(pin.address) is None:
-                self._data_path.close(pin.address, pin.site)
+        cools = self.cool_pinned(pin.site, pin.address, pin.since, now)
+        if not cools and self._tables.holding(pin.address) is None:
+            self._data_path.close(pin.address, pin.site)
 
     def cool_pinned(self, site_name: str, address: Address, since: float, now: float) -> bool:
         """
