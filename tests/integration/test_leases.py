@@ -430,8 +430,7 @@ class StateTests(LeaseCase):
         self.echo = self.server("s")
         pool = (
             "period: {base: 60s, minimum: 2s, offer: 60s, grace: 1s, cooling: 3s}, adequate: 0, "
-            + "quota: {per_source: 99}, "
-            + OPEN
+            "quota: {per_source: 99}, " + OPEN
         )
         self.write({f"s{number}": self.to(self.echo) for number in range(20)}, addresses=20, pool=pool)
 
