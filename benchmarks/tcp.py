@@ -72,13 +72,10 @@ def serve_ours(address: str, port: int) -> None:
     from appliance.model import Server, Service, Site
     from appliance.nat import Nat
 
-    site = Site(
-        name="origin.example",
-        pool="public",
-        services=(Service(first_port=port, last_port=port, to=port),),
-        server=Server(name="origin", address=IPv4Address(ORIGIN)),
-    )
-    Nat(reactor, Silent()).open(IPv4Address(address), site)
+    server = Server(name="origin", address=IPv4Address(ORIGIN))
+    services = (Service(first_port=port, last_port=port, to=port),)
+    site = Site(name="origin.example", pool="public", services=services, servers=(server,))
+    Nat(reactor, Silent()).open(IPv4Address(address), site, server)
     reactor.run()
 
 

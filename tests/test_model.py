@@ -5,6 +5,7 @@ the tables contradict an answer that was given (docs/leases.rst).
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -96,7 +97,7 @@ class Model(RuleBasedStateMachine):
         elif isinstance(event, AddressDeclined):
             self.expect(len(self.setting.path.sites_at(event.address)) < 2 or self.sharing, "declined in use")
 
-    def _judge(self, name: str, answer: Answer | None, asked_at: float) -> None:
+    def _judge(self, name: str, answer: Answer | None) -> None:
         """An answer names an address whose keys nobody else was promised, for no longer than it can be kept."""
         if answer is None or not answer.answer:
             return
@@ -131,12 +132,11 @@ class Model(RuleBasedStateMachine):
         for name in names:
             if name not in self.state.sites:
                 continue
-            asked_at = self.now()
             answer = self.state.answer(Question(from_text(name), dns.rdatatype.A), asker)
             if isinstance(answer, Deferred):
-                answer.addCallback(lambda late, name=name, at=asked_at: self._judge(name, late, at))
+                answer.addCallback(partial(self._judge, name))
             else:
-                self._judge(name, answer, asked_at)
+                self._judge(name, answer)
 
     @rule(target=flows, address=st.sampled_from(ADDRESSES), which=st.integers(min_value=0, max_value=5))
     def connect(self, address: IPv4Address, which: int) -> Any:

@@ -519,7 +519,7 @@ class StateTests(LeaseCase):
         answers = [self.dig(f"s{number}", "+noall", "+comments") for number in range(1, 19)]
         self.assertTrue(any("SERVFAIL" in answer for answer in answers), answers)
         self.assertIn("Not Ready", self.dig("s19"))
-        self.assertEqual(self.ask("s0")[0], address)  # type: ignore[index]
+        self.assertEqual(self.ask("s0")[0], address)
         self.assertEqual(self.reached(address), "s")
         self.assertIn("ALARM  no new leases", self.control("status").stdout)
         self.assertEqual(running.output().count("journal-failed"), 1)

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.events import (
     AddressFreed,
     AddressRemoved,
+    Event,
     LeaseBound,
     LeaseDraining,
     LeaseReclaimed,
@@ -290,7 +291,7 @@ class HoldTests(SynchronousTestCase):
         driver.ask("a", 0.0)
         driver.connect("a", 1.0)
         now = 0.0
-        events = []
+        events: list[Event] = []
         while not any(isinstance(event, LeaseDraining) for event in events) and now < 100:
             now += 1.0
             events += driver.reclaim(now, limit=9)

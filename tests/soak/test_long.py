@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -19,7 +18,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.integration.process import Running, dig, tool, until
 from tests.integration.setting import SharedSetting
-from tests.test_shared import Model
+from tests.integration.test_storms import CrashTests, FloodTests, resident_bytes
+from tests.test_model import Model, SharingModel
 
 if os.environ.get("APPLIANCE_SOAK") != "1":
     skip = "long; run 'make soak'"
@@ -28,9 +28,10 @@ if os.environ.get("APPLIANCE_SOAK") != "1":
 class SoakTests(TestCase):
     timeout = 900
 
-    def test_the_model_for_longer(self) -> None:
-        """Three thousand histories that hypothesis has not tried before."""
-        run_state_machine_as_test(Model, settings=settings(max_examples=3_000, derandomize=False, database=None))
+    def test_the_models_for_longer(self) -> None:
+        """Thousands of histories that hypothesis has not tried before."""
+        for model in (Model, SharingModel):
+            run_state_machine_as_test(model, settings=settings(max_examples=1_500, derandomize=False, database=None))
 
     def test_a_crowd_while_sites_come_and_go(self) -> None:
         """Three minutes with a reload every second: misdelivered replies 0, and no connection is cut by a reload."""
@@ -97,5 +98,18 @@ class SoakTests(TestCase):
         self.assertNotIn("Traceback", running.output())
 
 
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+class KillAgainTests(CrashTests):
+    """Two hundred kills."""
+
+    kills = 200
+    timeout = 1800
+
+
+class GreatFloodTests(FloodTests):
+    """From two hundred thousand addresses."""
+
+    sources = 200_000
+    timeout = 1800
+
+
+del CrashTests, FloodTests  # or trial would run them here once more
