@@ -6,8 +6,10 @@ They are ordinary servers that know nothing of leases; only that they run inside
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
@@ -32,7 +34,7 @@ def configuration() -> str:
     return resources.files("appliance").joinpath("demo.yaml").read_text()
 
 
-INSTRUCTIONS = f"""
+_INSTRUCTIONS = """
 The demonstration runs: eight sites share three addresses.  In another terminal, try:
 
   a DNS answer is a lease; ask again and it is renewed
@@ -48,11 +50,23 @@ The demonstration runs: eight sites share three addresses.  In another terminal,
   three sites have an address at once, the fourth has to wait (SERVFAIL) until one has ended and cooled, some 11 s
     for n in 1 2 3 5; do dig @127.0.0.1 -p 5300 site$n.demo.test +noall +answer +comments | grep -E 'status:|IN.A'; done
 
-  a connection keeps its lease: this one goes on for {HOLD_SECONDS} s, far longer than its TTL
+  a connection keeps its lease: this one goes on for {hold} s, far longer than its TTL
     curl -N http://$(dig @127.0.0.1 -p 5300 +short site4.demo.test):8080/hold
+
+  who holds what, what is wrong, and why an answer is what it is
+    {appliance} leases --watch
+    {appliance} status
+    {appliance} explain site4.demo.test
 
 Stop it with Ctrl-C.
 """
+
+
+def instructions(control_socket: str) -> str:
+    """What to try, for the person at the terminal."""
+    command = Path(sys.executable).parent / "appliance"
+    called = f"{command if command.exists() else 'appliance'} --control {control_socket}"
+    return _INSTRUCTIONS.format(hold=HOLD_SECONDS, appliance=called)
 
 
 class _Page(Resource):

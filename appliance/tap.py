@@ -142,7 +142,8 @@ class _Process(Service):
         signal.signal(signal.SIGUSR1, lambda number, frame: reactor.callFromThread(appliance.snapshot))
         if self._options["demo"]:
             # Not sys.stdout, which twistd has turned into log lines.
-            print(demo.INSTRUCTIONS, file=sys.__stdout__, flush=True)
+            assert self._folder is not None
+            print(demo.instructions(f"{self._folder}/control.sock"), file=sys.__stdout__, flush=True)
 
     def _start(self) -> None:
         if self._options["demo"]:

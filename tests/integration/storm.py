@@ -18,7 +18,6 @@ import dns.rcode
 
 from tests.integration.process import Running, until
 
-
 WINDOW = 6.0
 """Seconds after which other sites are asked for."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -57,11 +58,16 @@ class StartTests(JournalCase):
 
     def test_start_after_start(self) -> None:
         """Numbers go on, so nothing old is taken for new; and a crash during a start loses nothing."""
+        last = 0
         for number in range(1, 4):
             journal = self.machine.opened(*map(lease, range(1, number)))
+            self.assertFalse((self.machine.folder / PREVIOUS).exists())
             record_all(self.machine, journal, granted(number))
             self.assertEqual(self.found(), set(map(lease, range(1, number + 1))))
             self.machine.folder = self.machine.copy("crash")
+            before, last = last, self.machine.replay().seq
+            self.assertGreater(last, before)
+            shutil.copy(self.machine.folder / JOURNAL, self.machine.folder / PREVIOUS)
 
     def test_a_crash_at_any_point_of_a_start(self) -> None:
         first = self.machine.opened(lease(1))
@@ -179,3 +185,14 @@ class StopTests(JournalCase):
         self.machine.settle()
         found = self.machine.found()
         self.assertEqual((found.entries, found.crashed), ((lease(1),), False))
+
+    def test_a_failure_before_anything_is_served(self) -> None:
+        journal = self.machine.journal()
+        journal.open()
+        journal.record(granted(1))
+        self.machine.disk.room = 0
+        self.machine.settle()
+        self.machine.disk.room = None
+        journal.stop()
+        self.machine.settle()
+        self.assertTrue(self.machine.found().crashed)

@@ -99,6 +99,9 @@ class CrashTests(ReplayCase):
         for length in range(len(whole)):
             (machine.folder / SNAPSHOT).write_bytes(whole[:length])
             self.assertRaises(StateError, machine.replay)
+        lines = whole.splitlines(keepends=True)
+        (machine.folder / SNAPSHOT).write_bytes(b"".join(lines[:1] + lines[2:]))
+        self.assertIn("2 rows were written, 1 are here", str(self.assertRaises(StateError, machine.replay)))
         (machine.folder / SNAPSHOT).write_bytes(whole)
         self.assertEqual(set(machine.found().entries), {lease(1), lease(2, site="b.test")})
 

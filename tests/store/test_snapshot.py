@@ -113,6 +113,30 @@ class InterleavingTests(SynchronousTestCase):
         recovered = machine.found()
         self.assertEqual((frozenset(recovered.entries), recovered.crashed), (moments[-1], False))
 
+    def test_rows_are_not_newer_than_the_journal(self) -> None:
+        """The first row is from before the last two changes, the second from after them; both are on their way."""
+        machine, tables = Machine(Path(self.mktemp())), {1: lease(1), 2: lease(2)}
+        machine.clock.advance(1000)
+        journal = machine.journal()
+        journal.open()
+        journal.serve(lambda: (tables[number] for number in (1, 2)))
+        record_all(machine, journal, granted(1), granted(2))
+        journal.snapshot()
+        machine.worker.step()
+        journal.record(granted(2))
+        machine.clock.advance(0)
+        machine.worker.step()
+        moments = [frozenset(tables.values())]
+        for number in tables:
+            tables[number] = lease(number, state=State.BOUND)
+            journal.record(bound(number))
+            moments.append(frozenset(tables.values()))
+        machine.clock.advance(0)
+        while machine.worker.step():
+            self.assertIn(frozenset(machine.found(machine.copy("crash")).entries), moments)
+        machine.settle()
+        self.assertEqual(frozenset(machine.found().entries), moments[-1])
+
     def note(self, _: None, durable: list[int], count: int) -> None:
         durable.append(count)
 
@@ -192,6 +216,8 @@ class SnapshotTests(SynchronousTestCase):
         self.machine.settle()
         self.successResultOf(done)
         self.assertFalse((self.machine.folder / PREVIOUS).exists())
+        record_all(self.machine, journal, bound(2))
+        self.assertEqual(set(self.machine.found().entries), {lease(1), bound(2).lease})
 
     def outcome(self, done: Deferred[None]) -> None:
         done.addErrback(lambda failure: failure.trap(JournalError) and None)

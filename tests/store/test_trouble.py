@@ -85,9 +85,13 @@ class FullDiskTests(JournalCase):
         waiting = self.grant(1)
         self.machine.settle()
         self.lost(waiting)
-        self.retry()
+        self.machine.disk.room = None
+        self.machine.clock.advance(1)
+        self.journal.record(granted(1))
+        self.machine.settle()
         self.assertIsNotNone(self.journal.failure)
-        self.machine.disk.room, self.machine.disk.truncates = None, True
+        self.assertEqual((self.found(), len(self.machine.replay().warnings)), (set(), 1))
+        self.machine.disk.truncates = True
         self.retry()
         self.assertEqual((self.journal.failure, self.found(), self.machine.replay().warnings), (None, {lease(1)}, ()))
 
@@ -133,6 +137,7 @@ class FullDiskTests(JournalCase):
             self.machine.worker.step()
         self.machine.worker.step()
         self.journal._failed(OSError(errno.EIO, "again"))
+        self.machine.clock.advance(1)
         self.tables[1] = lease(1, state=State.BOUND)
         self.journal.record(bound(1))
         self.machine.settle()
@@ -158,6 +163,17 @@ class FullDiskTests(JournalCase):
         found = self.machine.found()
         self.assertEqual((set(found.entries), found.crashed), ({lease(1)}, True))
         self.assertIn("journal-not-finished", self.events_logged())
+
+    def test_a_last_snapshot_that_fails(self) -> None:
+        """The disk takes the end of the journal again, but not all of it is there."""
+        self.machine.disk.room = 0
+        self.lost_now(self.grant(1))
+        self.machine.disk.room = None
+        self.journal.serve(lambda: (lease(1 // 0) for _ in range(1)))
+        self.journal.stop()
+        self.machine.settle()
+        self.assertTrue(self.machine.found().crashed)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_the_end_makes_up_for_what_was_left_out(self) -> None:
         self.machine.disk.room = 0
