@@ -130,6 +130,9 @@ class _Process(Service):
         parent.setComponent(ILogObserver, log_observer(self._config.log, out))
 
     def startService(self) -> None:
+        # Before anything tells that it has started: whoever reads that may send one at once.
+        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(self._tell, "reload"))
+        signal.signal(signal.SIGUSR1, lambda number, frame: reactor.callFromThread(self._tell, "snapshot"))
         try:
             _raise_file_limit(self._config.max_files)
             with settled_memory():
@@ -137,13 +140,15 @@ class _Process(Service):
         except ApplianceError as error:
             self._give_up(error)
         super().startService()
-        appliance: Any = self._parts[0]
-        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(appliance.reload))
-        signal.signal(signal.SIGUSR1, lambda number, frame: reactor.callFromThread(appliance.snapshot))
         if self._options["demo"]:
             # Not sys.stdout, which twistd has turned into log lines.
             assert self._folder is not None
             print(demo.instructions(f"{self._folder}/control.sock"), file=sys.__stdout__, flush=True)
+
+    def _tell(self, what: str) -> None:
+        """A signal came."""
+        if self._parts and self._stopped is None:
+            getattr(self._parts[0], what)()
 
     def _start(self) -> None:
         if self._options["demo"]:

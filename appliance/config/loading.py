@@ -191,7 +191,14 @@ def _control_socket(control: ControlFields, state: str | None, faults: Faults) -
                 "the socket lies in the state folder, and appliance.state_directory is 'none'; write an absolute path",
             )
         return None
-    return _socket(name, given.node if given else Node("control.socket", 0, "nothing"), state, faults)
+    if given:
+        return _socket(name, given.node, state, faults)
+    path = os.path.join(state or "", name)
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_BYTES:
+        # Nobody asked for it, so it does not hinder the start.
+        faults.warn(Node("control.socket", 0, "nothing"), f"'{path}' is too long for a UNIX socket, so there is none")
+        return None
+    return path
 
 
 def _socket(name: str, node: Node, state: str | None, faults: Faults) -> str:

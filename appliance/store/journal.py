@@ -228,11 +228,11 @@ class FileJournal:
 
     def _snapshot_is_due(self) -> None:
         if self._snapshots.is_due and self._health.state is State.WELL:
-            self.snapshot().addErrback(self._complain, "snapshot-failed")
+            self.snapshot().addErrback(self._complain, event="snapshot-failed")
         self._later(self._snapshot_interval, self._snapshot_is_due)
 
     def _expire(self) -> None:
-        self._worker.call(self._history.expire).addErrback(self._complain, "history-not-expired")
+        self._worker.call(self._history.expire).addErrback(self._complain, event="history-not-expired")
         self._later(EXPIRE_INTERVAL, self._expire)
 
     def _complain(self, failure: Failure, event: str) -> None:
@@ -277,7 +277,7 @@ class FileJournal:
             if self._health.state in (State.WELL, State.SLOW):
                 await self._worker.call(self._file.finish, self._scribe.end())
         except Exception:
-            self._complain(Failure(), "journal-not-finished")
+            self._complain(Failure(), event="journal-not-finished")
         self._closed = True
         self._worker.stop()
         self._file.close()
@@ -293,7 +293,7 @@ class FileJournal:
         try:
             await self._snapshots.take()
         except Exception:
-            self._complain(Failure(), "snapshot-failed")
+            self._complain(Failure(), event="snapshot-failed")
             if self._health.state is State.MENDING:
                 raise
         if self._health.state is State.MENDING:

@@ -46,6 +46,12 @@ class StateTests(SynchronousTestCase):
         text = ZONE + "appliance: {state_directory: none}\ncontrol: {socket: /run/c.sock}\n"
         self.assertEqual(read(text).control_socket, "/run/c.sock")
 
+    def test_a_default_that_is_too_long(self) -> None:
+        """Does not hinder the start; there is no socket, and a warning."""
+        text = ZONE + f"appliance: {{state_directory: /{'x' * 107}}}\n"
+        self.assertIsNone(read(text).control_socket)
+        self.assertTrue(any("too long for a UNIX socket, so there is none" in warning for warning in warnings(text)))
+
 
 POOL = ZONE + "pools: {p: {addresses: [192.0.2.1-192.0.2.9]%s}}\n"
 SERVERS = "servers: {s: {address: 10.0.0.1, weight: 3}, t: {address: 10.0.0.2}}\n"

@@ -81,7 +81,7 @@ class FileTests(SynchronousTestCase):
     def test_byte_order_mark_and_crlf(self) -> None:
         path = self.mktemp()
         with open(path, "wb") as file:
-            file.write(b"\xef\xbb\xbf" + ZONE.replace("\n", "\r\n").encode())
+            file.write(b"\xef\xbb\xbf" + (ZONE + "appliance: {state_directory: none}\n").replace("\n", "\r\n").encode())
         self.assertEqual(load(path).warnings, ())
 
     def test_every_shown_key_loads(self) -> None:

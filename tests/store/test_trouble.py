@@ -88,6 +88,7 @@ class FullDiskTests(JournalCase):
         self.machine.disk.room = None
         self.machine.clock.advance(1)
         self.journal.record(granted(1))
+        self.machine.clock.advance(0)
         self.machine.settle()
         self.assertIsNotNone(self.journal.failure)
         self.assertEqual((self.found(), len(self.machine.replay().warnings)), (set(), 1))
