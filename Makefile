@@ -28,7 +28,7 @@ soak: $(STAMP)
 	APPLIANCE_SOAK=1 $(TRIAL) tests.soak
 
 fuzz: $(STAMP)
-	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.leasing tests.naming tests.nameserver tests.config tests.test_shared
+	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.leasing tests.naming tests.nameserver tests.config tests.store tests.test_model
 
 bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/answers.py

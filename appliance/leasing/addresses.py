@@ -122,7 +122,10 @@ class Addresses:
         before = self._held.get(number, ())
         if former is None:
             self._free.pop(number, None)
-            self._become(number, before, (*before, lease))
+            if before or self._sharing or lease.state is State.COOLING:
+                self._become(number, before, (*before, lease))
+            else:
+                self._held[number] = (lease,)
         else:
             former.gone = True
             self._become(number, before, tuple(lease if holder is former else holder for holder in before))

@@ -44,10 +44,11 @@ class Book:
     def add(self, lease: Lease, former: Lease | None = None) -> None:
         """A new lease, in place of ``former`` where that is given."""
         self.addresses.hold(lease, former)
-        others = self.of(lease.site)
-        if former is not None:
-            others = tuple(other for other in others if other is not former)
-        self._leases[lease.site] = (*others, lease)
+        others = self._leases.get(lease.site)
+        if others is None:
+            self._leases[lease.site] = (lease,)
+        else:
+            self._leases[lease.site] = (*(other for other in others if other is not former), lease)
         self.deadlines.add(lease.ends_at, lease)
 
     def put_back(self, former: Lease, lease: Lease) -> None:

@@ -146,6 +146,8 @@ class Granting:
         :return: None when the disk took so long that not a second is left of it.
         """
         lease.pending = False
+        if now == plan.at:
+            return Promise(lease.address, plan.ttl, now + plan.ttl)
         left = min(plan.ttl, int(lease.horizon - now)) if lease.horizon != NEVER else plan.ttl
         if left < 1 or lease.gone:
             return None
