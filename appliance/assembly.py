@@ -43,6 +43,9 @@ _ONLY_AT_START = (
     "control_socket",
 )
 
+STOP_PATIENCE = 60.0
+"""Beyond ``stop_timeout``, for each part of a stop; writing a great snapshot to a slow disk takes some time."""
+
 COOKIE_FILE = "cookie.secret"
 """The file in the state folder where none is named."""
 
@@ -203,6 +206,9 @@ class Appliance(Service):
         for name, stop in parts:
             try:
                 stopped = stop()
+                if isinstance(stopped, Deferred):
+                    # A disk that hangs must not keep the process for ever.
+                    stopped.addTimeout(self.config.stop_timeout + STOP_PATIENCE, self._reactor)
                 if isinstance(stopped, Awaitable):
                     await stopped
             except Exception:

@@ -46,8 +46,7 @@ class FileJournal:
     :param history_seconds: how long it is known who held an address.
     :param rest: how long after a start that was unsure another one is unsure too: the longest period of any pool.
     :param wall: seconds since 1970.
-    :param perf_counter: measures what takes milliseconds.
-    :param worker: the thread; one of its own unless given.
+    :param perf_counter: measures what takes milliseconds; ``worker`` is the thread, one of its own unless given.
     """
 
     _log = Logger()
@@ -95,7 +94,7 @@ class FileJournal:
 
     def open(self, *, recover: bool = False) -> Recovered:
         """
-        Take the folder, read what is there, and begin anew from it; blocks, for some seconds where there is much.
+        Take the folder, read what is there, and begin from it; blocks, for some seconds where there is much.
 
         :param recover: leave out what is damaged; the files as they were are kept under ``.damaged``.
         :raises StateError: when the folder cannot be used, or another process uses it.
@@ -123,7 +122,8 @@ class FileJournal:
             os.link(path, copy)
         scribe.seq, scribe.unsure_since = found.seq, found.unsure_since
         scribe.remember(found.recovered.entries)
-        replace_file(self._disk, self._folder / SNAPSHOT, b"".join(scribe.snapshot(found.recovered.entries)))
+        if not found.compact:
+            replace_file(self._disk, self._folder / SNAPSHOT, b"".join(scribe.snapshot(found.recovered.entries)))
         self._file.create(scribe.head("journal"))
         self._file.drop_previous()
         self._history.head = scribe.head("history")

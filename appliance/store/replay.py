@@ -37,6 +37,7 @@ class Replayed:
     :param seq: the number of the last record; the next one's is higher.
     :param warnings: what a person should know of, a line each.
     :param damaged: files of which something was left out.
+    :param compact: the snapshot alone says it all, as after an orderly stop; it need not be written anew.
     """
 
     recovered: Recovered
@@ -44,6 +45,7 @@ class Replayed:
     seq: int
     warnings: tuple[str, ...]
     damaged: tuple[Path, ...]
+    compact: bool
 
 
 def replay(
@@ -60,11 +62,13 @@ def replay(
         for name, kind in ((SNAPSHOT, "snapshot"), (PREVIOUS, "journal"), (JOURNAL, "journal"))
     )
     files = [file for file in (snapshot, previous, journal) if file.path.exists()]
+    added = 0
     try:
         for file in files:
             for seq, change in file.changes():
                 if seq > snapshot.base or file is snapshot:
                     tables.apply(seq, change)
+                    added += file is not snapshot
     except OSError as error:
         raise StateError(f"{error.filename}: cannot be read: {error.strerror}") from error
     crashed = bool(files) and not journal.finished
@@ -75,12 +79,14 @@ def replay(
         since = uptime
     elif since is not None and uptime - since >= rest:
         since = None
+    warnings = findings.all()
     return Replayed(
         recovered=Recovered(entries=tables.entries(), crashed=crashed, unsure=since is not None),
         unsure_since=since,
         seq=max(file.seq for file in (snapshot, previous, journal)),
-        warnings=findings.all(),
+        warnings=warnings,
         damaged=tuple(findings.damaged),
+        compact=files == [snapshot, journal] and journal.finished and snapshot.is_current and not (added or warnings),
     )
 
 
@@ -187,6 +193,11 @@ class _File:
         self.fsync = ""
         self.unsure_since: float | None = None
         self.finished = False
+
+    @property
+    def is_current(self) -> bool:
+        """Is it of this program's format?"""
+        return self._format == FORMAT
 
     def changes(self) -> Iterator[tuple[int, Change]]:
         """What it says, in order, without its head and its end."""

@@ -12,7 +12,7 @@ from appliance.errors import StateError
 from appliance.events import Fsync
 from appliance.interfaces import Journal
 from appliance.store import MemoryJournal
-from appliance.store.replay import JOURNAL, PREVIOUS
+from appliance.store.replay import JOURNAL, PREVIOUS, SNAPSHOT
 from tests.store.world import JournalCase, freed, granted, lease, reclaimed, record_all
 
 
@@ -68,6 +68,24 @@ class StartTests(JournalCase):
             before, last = last, self.machine.replay().seq
             self.assertGreater(last, before)
             shutil.copy(self.machine.folder / JOURNAL, self.machine.folder / PREVIOUS)
+
+    def test_after_an_orderly_end_the_snapshot_stays(self) -> None:
+        """It says all there is, so a start with many leases need not write it anew; after a crash it is."""
+        journal = self.machine.opened(lease(1))
+        record_all(self.machine, journal, granted(1))
+        journal.stop()
+        self.machine.settle()
+        path = self.machine.folder / SNAPSHOT
+        before = path.stat().st_ino
+        second = self.machine.journal()
+        self.assertEqual(second.open().entries, (lease(1),))
+        self.assertEqual(path.stat().st_ino, before)
+        record_all(self.machine, second, granted(2))
+        self.machine.folder = self.machine.copy("crash")
+        path, before = self.machine.folder / SNAPSHOT, (self.machine.folder / SNAPSHOT).stat().st_ino
+        third = self.machine.journal()
+        self.assertEqual(set(third.open().entries), {lease(1), lease(2)})
+        self.assertNotEqual(path.stat().st_ino, before)
 
     def test_a_crash_at_any_point_of_a_start(self) -> None:
         first = self.machine.opened(lease(1))
