@@ -24,6 +24,7 @@ from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs,
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
+from appliance.model import Address
 from appliance.nameserver import Cookies, NameServer, secret_from
 from appliance.naming import SiteNames, Zones, from_text
 from appliance.nat import Nat
@@ -83,6 +84,7 @@ class Appliance(Service):
         self._changing = Changing(
             self.state,
             reload=self.reload,
+            used_for=self._used_for,
             snapshot=self.store.snapshot if self.store is not None else None,
         )
         self._doors: list[Service] = []
@@ -120,6 +122,15 @@ class Appliance(Service):
             sites=len(config.sites),
             leases=sum(1 for table in self.state.tables().values() for _ in table.held()),
         )
+
+    def _used_for(self, address: Address) -> str | None:
+        """What the configuration uses an address for, so that no site may be pinned to it."""
+        if any(endpoint.address == address for endpoint in self.config.dns.listen):
+            return "where the name server listens"
+        servers = (server for site in self.config.sites.values() for server in site.servers)
+        if any(server.address == address for server in servers):
+            return "the address of a server; traffic to it would come back to the appliance"
+        return None
 
     def _cookies(self) -> Cookies | None:
         config = self.config.dns.cookies

@@ -20,6 +20,7 @@ class Changing:
     Each method is one verb: it takes the request's JSON and returns what is answered, both plain dicts.
 
     :param reload: reads the configuration again; says whether it was taken over, and what to tell the person.
+    :param used_for: what an address is used for that cannot be a site's; None where it may be.
     :param snapshot: writes the state to the disk; None where it is kept in memory only.
     """
 
@@ -28,10 +29,12 @@ class Changing:
         state: SharedState,
         *,
         reload: Callable[[], tuple[bool, str]],
+        used_for: Callable[[Address], str | None],
         snapshot: Callable[[], Deferred[None]] | None,
     ) -> None:
         self._state = state
         self._reload = reload
+        self._used_for = used_for
         self._snapshot = snapshot
 
     def release(self, request: Mapping[str, Any]) -> Row:
@@ -49,6 +52,8 @@ class Changing:
         """``{site, address}``: give a site an address for good."""
         known(request, "site", "address")
         site, address = text(request, "site"), an_address(request)
+        if (use := self._used_for(address)) is not None:
+            raise RequestError("in-use", f"{address} is {use}", field="address")
         standing = self._state.pin(site, address)
         return {"site": site, "address": str(address), "state": "pinned" if standing else "waiting"}
 

@@ -7,6 +7,7 @@ Knows requests and responses; what is asked and done is ``reading`` and ``changi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,12 +23,14 @@ from appliance.control.reading import MOST_ROWS, Reading
 from appliance.errors import RequestError
 
 PREFIX = b"/api/v1/"
+LAST_SECOND = 253402300800.0
+"""Unix time at the end of the year 9999, beyond which there are no dates."""
 MOST_BYTES = 65536
 """Of a request's body."""
 
 _STATUS = {"not-found": 404, "no-such-path": 404, "method": 405, "too-large": 413, "journal": 503, "internal": 500}
 """By error code; 409 for what the state forbids, 400 for what no state would allow."""
-_CONFLICTS = frozenset({"pinned", "not-pinned", "no-state", "refused"})
+_CONFLICTS = frozenset({"pinned", "not-pinned", "no-state", "refused", "data-path", "in-use"})
 
 Parameters = Mapping[str, str]
 
@@ -85,7 +88,9 @@ class Api(Resource):
         try:
             instant = float(at) if at is not None else None
         except ValueError:
-            raise RequestError("invalid", f"'{at}' is no Unix time", field="at") from None
+            instant = math.nan
+        if instant is not None and not 0 <= instant < LAST_SECOND:
+            raise RequestError("invalid", f"'{at}' is no Unix time", field="at")
         return self._reading.history(needed(given, "address"), instant).addCallback(listed)
 
     def _failed(self, failure: Failure, request: Request) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class Configuring:
         if not cools and self._tables.holding(pin.address) is None:
             self._data_path.close(pin.address, pin.site)
 
+    def withdraw(self, pin: Pin, now: float) -> None:
+        """It has never stood, so that nobody was told of it."""
+        self._tables.pins.remove(pin)
+        self._configure_tables(now)
+
     def cool_pinned(self, site_name: str, address: Address, since: float, now: float) -> bool:
         """
         An address that was promised for the maximum is its site's no more.
@@ -166,8 +171,9 @@ class Configuring:
                 # It may stand open from the lease that the pin took over.
                 self._data_path.close(pin.address, pin.site)
                 self._complain(pin.site, pin.address, "has no data path", error)
+                pin.trouble = str(error)
             else:
-                pin.standing = True
+                pin.standing, pin.trouble = True, ""
                 self.record(pin)
 
     def record(self, pin: Pin) -> None:

@@ -21,6 +21,7 @@ class Pin:
     :param standing: the data path is open.
     :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
     :param recording: that is on its way to the disk.
+    :param trouble: why its data path could not be opened; empty where it could, or where somebody holds the address.
     :param takes_over: the lease that it replaces is about to be told of as over; its data path goes on.
     """
 
@@ -31,6 +32,7 @@ class Pin:
     standing: bool = False
     recorded: bool = False
     recording: bool = False
+    trouble: str = ""
     takes_over: bool = False
 
     def is_answered(self) -> bool:

@@ -248,7 +248,7 @@ class SharedState:
         Give ``address`` to a site until :meth:`unpin`; it need not be in a pool.
 
         :return: whether it stands; False while another site's lease of it has yet to end.
-        :raises RequestError: no such site, one of both is pinned already, or it cannot be recorded.
+        :raises RequestError: no such site, one of both is pinned already, it cannot be opened, or cannot be recorded.
         """
         site = self._site(site_name)
         pins = self.pins
@@ -259,6 +259,10 @@ class SharedState:
         now = self._seconds()
         self._telling.publish([Pinned(at=now, site=site.name, address=address)])
         pin = self._configuring.pin(site, address, now)
+        if pin.trouble:
+            self._configuring.withdraw(pin, now)
+            self._telling.publish([Unpinned(at=now, site=site.name, address=address)])
+            raise RequestError("data-path", pin.trouble, field="address")
         if (waiting := self._journal.durable()) is not None:
             waiting.addErrback(self._pin_lost, pin)
         return pin.standing

@@ -406,10 +406,15 @@ class ControlTests(LeaseCase):
         for words, said in {
             ("pin", "no.example.test", "192.0.2.1"): "no.example.test is no site of the configuration",
             ("pin", "one.example.test", "x"): "'x' is no IPv4 address",
+            ("pin", "one.example.test", "192.0.2.1"): "address not on this host",
+            ("pin", "one.example.test", self.dns): "where the name server listens",
+            ("pin", "one.example.test", self.one.address): "the address of a server",
             ("unpin", "one.example.test"): "nothing is pinned for it",
             ("explain", "one.example.test", "XYZ"): "is no question",
             ("history", "::1"): "'::1' is no IPv4 address",
             ("history", "127.0.0.1", "--at", "noon"): "'noon' is no time",
+            ("history", "127.0.0.1", "--at", "nan"): "'nan' is no Unix time",
+            ("history", "127.0.0.1", "--at", "1e300"): "is no Unix time",
         }.items():
             done = self.control(*words)
             self.assertEqual(done.returncode, 1, done.stdout)
