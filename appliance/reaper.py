@@ -11,7 +11,6 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from appliance.events import Event
 from appliance.shared import SharedState
 
 CYCLE_LIMIT = 100
@@ -31,7 +30,8 @@ class Reaper(Service):
         self._clock = clock
         self._state = state
         self._call: IDelayedCall | None = None
-        state.subscribe(self._happened)
+        state.subscribe(lambda event: self._look_again())
+        state.call_when_nearer(self._look_again)
 
     def startService(self) -> None:
         super().startService()
@@ -41,8 +41,8 @@ class Reaper(Service):
         super().stopService()
         self._disarm()
 
-    def _happened(self, event: Event) -> None:
-        """A grant or a decline may have brought the next deadline nearer."""
+    def _look_again(self) -> None:
+        """Something may have brought the next deadline nearer."""
         if self.running:
             self._arm()
 

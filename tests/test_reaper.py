@@ -119,3 +119,16 @@ class ReaperTests(SynchronousTestCase):
         self.setting.ask("s1.example.test")
         self.reaper.stopService()
         self.assertEqual(self.setting.clock.getDelayedCalls(), [])
+
+    def test_a_drained_lease_is_not_waited_for(self) -> None:
+        """Its last connection ends without an event, and the reaper looks again all the same."""
+        state = self.setting.state
+        self.setting.ask("s1.example.test")
+        [address] = fakes.addresses(1)
+        state.connection_opened(address, "s1.example.test")
+        state.by_hand.release(address, at_once=False)
+        self.setting.clock.advance(30)
+        self.assertEqual(self.setting.heard_of(LeaseReclaimed), [])
+        state.connection_closed(address, "s1.example.test")
+        self.setting.clock.advance(0.1)
+        self.assertEqual(len(self.setting.heard_of(LeaseReclaimed)), 1)

@@ -45,7 +45,7 @@ class Changing:
         at_once = request.get("now", False)
         if not isinstance(at_once, bool):
             raise RequestError("invalid", "'now' is true or false", field="now")
-        sites = self._state.release(address, site.lower().removesuffix(".") if site else None, at_once=at_once)
+        sites = self._state.by_hand.release(address, site.lower().removesuffix(".") if site else None, at_once=at_once)
         return {"address": str(address), "released": sites, "state": "ended" if at_once else "draining"}
 
     def pin(self, request: Mapping[str, Any]) -> Row:
@@ -54,14 +54,14 @@ class Changing:
         site, address = text(request, "site"), an_address(request)
         if (use := self._used_for(address)) is not None:
             raise RequestError("in-use", f"{address} is {use}", field="address")
-        standing = self._state.pin(site, address)
+        standing = self._state.by_hand.pin(site, address)
         return {"site": site, "address": str(address), "state": "pinned" if standing else "waiting"}
 
     def unpin(self, request: Mapping[str, Any]) -> Row:
         """``{site}``: the site leases like others again."""
         known(request, "site")
         site = text(request, "site")
-        return {"site": site, "address": str(self._state.unpin(site)), "state": "unpinned"}
+        return {"site": site, "address": str(self._state.by_hand.unpin(site)), "state": "unpinned"}
 
     def snapshot(self, request: Mapping[str, Any]) -> Deferred[Row]:
         """``{}``: write a snapshot now; answered when it is on the disk."""

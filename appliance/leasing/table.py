@@ -223,14 +223,20 @@ class LeaseTable:
             return None
         return LeaseBound(at=now, lease=self.record(lease, now))
 
-    def unused(self, address: Address, site: str, now: float) -> None:
-        """A live connection is over: a period without one counts as unused from here."""
+    def unused(self, address: Address, site: str, now: float) -> bool:
+        """
+        A live connection is over: a period without one counts as unused from here.
+
+        :return: whether a lease ends earlier for it: one that drained and waited for its last connection.
+        """
         lease = self._lease_at(address, site)
         if lease is None:
-            return
+            return False
         lease.counted_at = now
-        if lease.state is State.DRAINING and lease.drain_until != NEVER and not self._book.is_connected(lease):
-            self._book.postpone(lease, max(now, lease.promised_until + self.pool.periods.grace))
+        if lease.state is not State.DRAINING or lease.drain_until == NEVER or self._book.is_connected(lease):
+            return False
+        self._book.postpone(lease, max(now, lease.promised_until + self.pool.periods.grace))
+        return True
 
     # -- changing --------------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Configuring:
             holders = table.holders(pin.address)
             if len(holders) == 1 and holders[0].site == pin.site and not holders[0].pending:
                 # Its own already: nothing to wait for, and the data path stays.
-                pin.takes_over = True
+                pin.took_over = pin.takes_over = True
                 self._telling.publish([table.ending.hand_over(holders[0], now)])
 
     def unpin(self, pin: Pin, now: float) -> None:
@@ -122,6 +122,9 @@ class Configuring:
 
     def withdraw(self, pin: Pin, now: float) -> None:
         """It has never stood, so that nobody was told of it."""
+        if pin.took_over:
+            self.unpin(pin, now)
+            return
         self._tables.pins.remove(pin)
         self._configure_tables(now)
 

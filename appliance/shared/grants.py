@@ -75,7 +75,8 @@ class Grants:
         refusal = self._judge(site, table, asker, now)
         if refusal is not None:
             return self._refuse(refusal, site, now)
-        return self._try(site, table, asker, now)
+        outcome = self._try(site, table, asker, now)
+        return outcome if outcome is not None else self._refuse(Refusal.EXHAUSTED, site, now)
 
     def grow(self, site: Site, table: LeaseTable, asker: Asker | None) -> None:
         """
@@ -102,7 +103,10 @@ class Grants:
             self._telling.publish([PoolExhausted(at=now, pool=site.pool, site=site.name)])
         return refusal
 
-    def _try(self, site: Site, table: LeaseTable, asker: Asker | None, now: float) -> Outcome | Deferred[Outcome]:
+    def _try(
+        self, site: Site, table: LeaseTable, asker: Asker | None, now: float
+    ) -> Outcome | Deferred[Outcome] | None:
+        """:return: None when no address can be had."""
         for _ in range(MAX_DECLINES):
             plan = table.granting.plan(site, now)
             if plan is None:
@@ -112,7 +116,7 @@ class Grants:
                 return self._commit(site, table, plan, asker)
             if blame is Blame.PROCESS:
                 break
-        return self._refuse(Refusal.EXHAUSTED, site, now)
+        return None
 
     def _open(self, table: LeaseTable, plan: Plan, site: Site) -> Blame | None:
         """Open the data path of a plan; where the address or the port is to blame, it is declined."""

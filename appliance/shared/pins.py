@@ -22,7 +22,8 @@ class Pin:
     :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
     :param recording: that is on its way to the disk.
     :param trouble: why its data path could not be opened; empty where it could, or where somebody holds the address.
-    :param takes_over: the lease that it replaces is about to be told of as over; its data path goes on.
+    :param took_over: it replaced a lease of the same site, whose promises it keeps.
+    :param takes_over: that lease is about to be told of as over; its data path goes on.
     """
 
     site: str
@@ -33,6 +34,7 @@ class Pin:
     recorded: bool = False
     recording: bool = False
     trouble: str = ""
+    took_over: bool = False
     takes_over: bool = False
 
     def is_answered(self) -> bool:

@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from appliance.errors import RequestError
 from appliance.events import (
     AddressFreed,
     AddressRemoved,
@@ -17,17 +15,17 @@ from appliance.events import (
     LeaseReclaimed,
     Pinned,
     Recovered,
-    Unpinned,
 )
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Promise
 from appliance.model import Address, Asker, Pool, Site
 from appliance.naming import Answer, NeedsLease, Question, Zones, answer, leased
+from appliance.shared.byhand import ByHand
 from appliance.shared.configuring import Configuring, maximum_ttl
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
-from appliance.shared.pins import Pin, Pins
+from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
 from appliance.shared.telling import Telling
@@ -37,6 +35,7 @@ class SharedState:
     """
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
+    :ivar by_hand: what a person may do to it.
     """
 
     def __init__(
@@ -46,10 +45,12 @@ class SharedState:
         self._journal = journal
         self._tables = Tables()
         self._telling = Telling(journal, self._follow)
+        self._nearer: list[Callable[[], None]] = []
         self._data_path = data_path(self)
         horizon = Horizon(journal, self._telling)
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
         self._configuring = Configuring(self._tables, self._telling, journal, self._data_path, seconds, horizon.reach)
+        self.by_hand = ByHand(self._tables, self._telling, journal, self._configuring, seconds)
         self._restoring = Restoring(self._tables, self._telling, self._data_path, self._configuring, seconds)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -111,6 +112,10 @@ class SharedState:
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
         self._telling.subscribe(subscriber)
+
+    def call_when_nearer(self, call: Callable[[], None]) -> None:
+        """``call`` is called when :meth:`next_deadline` came nearer without an event."""
+        self._nearer.append(call)
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -178,8 +183,11 @@ class SharedState:
     def connection_closed(self, address: Address, site: str) -> None:
         """One that was told to :meth:`connection_opened` is over."""
         self.connections.closed(address, site)
-        for table in self._tables.by_pool.values():
-            table.unused(address, site, self._seconds())
+        now = self._seconds()
+        nearer = [table.unused(address, site, now) for table in self._tables.by_pool.values()]
+        if any(nearer):
+            for call in self._nearer:
+                call()
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -218,80 +226,3 @@ class SharedState:
             self._configuring.configure(pools, sites, zones)
         else:
             self._configuring.configure(pools, sites, zones, lambda: self._restoring.restore(recovered))
-
-    def release(self, address: Address, site: str | None = None, *, at_once: bool) -> list[str]:
-        """
-        End the lease of an address: drain it, or end its connections now.
-
-        :param site: whose, where several sites share the address; None: all of them.
-        :return: the sites whose leases end.
-        :raises RequestError: nobody holds it, or that site does not.
-        """
-        table = self._tables.holding(address)
-        now = self._seconds()
-        ended: list[str] = []
-        for lease in table.holders(address) if table is not None else ():
-            if table is not None and site in (None, lease.site) and not lease.pending:
-                event = table.ending.give_up(lease, now, at_once=at_once)
-                if event is not None:
-                    self._telling.publish([event])
-                ended.append(lease.site)
-        if not ended:
-            if address in self.pins:
-                raise RequestError("pinned", f"{address} is not leased but pinned; unpin it instead", field="address")
-            whose = f"{site} does not hold" if site is not None else "nobody holds"
-            raise RequestError("not-found", f"{whose} {address}", field="address")
-        return ended
-
-    def pin(self, site_name: str, address: Address) -> bool:
-        """
-        Give ``address`` to a site until :meth:`unpin`; it need not be in a pool.
-
-        :return: whether it stands; False while another site's lease of it has yet to end.
-        :raises RequestError: no such site, one of both is pinned already, it cannot be opened, or cannot be recorded.
-        """
-        site = self._site(site_name)
-        pins = self.pins
-        if (pin := pins.of(site.name) or pins.at(address)) is not None:
-            raise RequestError("pinned", f"{pin.address} is {'static' if pin.static else 'pinned'} for {pin.site}")
-        if self._journal.failure is not None:
-            raise RequestError("journal", self._journal.failure)
-        now = self._seconds()
-        self._telling.publish([Pinned(at=now, site=site.name, address=address)])
-        pin = self._configuring.pin(site, address, now)
-        if pin.trouble:
-            self._configuring.withdraw(pin, now)
-            self._telling.publish([Unpinned(at=now, site=site.name, address=address)])
-            raise RequestError("data-path", pin.trouble, field="address")
-        if (waiting := self._journal.durable()) is not None:
-            waiting.addErrback(self._pin_lost, pin)
-        return pin.standing
-
-    def _pin_lost(self, failure: Failure, pin: Pin) -> None:
-        """The disk does not have it, so it is as if nobody had asked."""
-        if self.pins.of(pin.site) is pin:
-            now = self._seconds()
-            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
-            self._configuring.unpin(pin, now)
-
-    def unpin(self, site_name: str) -> Address:
-        """
-        The site leases like others again; its address cools first.
-
-        :raises RequestError: it has no pin, or one of the configuration.
-        """
-        site = self._site(site_name)
-        pin = self.pins.of(site.name)
-        if pin is None or pin.static:
-            why = "its address is in the configuration" if pin is not None else "nothing is pinned for it"
-            raise RequestError("not-pinned", f"{site.name}: {why}", field="site")
-        now = self._seconds()
-        self._telling.publish([Unpinned(at=now, site=site.name, address=pin.address)])
-        self._configuring.unpin(pin, now)
-        return pin.address
-
-    def _site(self, name: str) -> Site:
-        site = self._tables.sites.get(name.lower().removesuffix("."))
-        if site is None:
-            raise RequestError("not-found", f"{name} is no site of the configuration", field="site")
-        return site

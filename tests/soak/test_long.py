@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from tests.integration.process import Running, dig, tool, until
 from tests.integration.setting import SharedSetting
 from tests.integration.test_storms import CrashTests, FloodTests, resident_bytes
-from tests.test_model import Model, SharingModel
+from tests.test_model import SETTINGS, Model, SharingModel
 
 if os.environ.get("APPLIANCE_SOAK") != "1":
     skip = "long; run 'make soak'"
@@ -31,7 +31,8 @@ class SoakTests(TestCase):
     def test_the_models_for_longer(self) -> None:
         """Thousands of histories that hypothesis has not tried before."""
         for model in (Model, SharingModel):
-            run_state_machine_as_test(model, settings=settings(max_examples=1_500, derandomize=False, database=None))
+            longer = settings(SETTINGS, max_examples=1_500, derandomize=False, database=None)
+            run_state_machine_as_test(model, settings=longer)
 
     def test_a_crowd_while_sites_come_and_go(self) -> None:
         """Three minutes with a reload every second: misdelivered replies 0, and no connection is cut by a reload."""
