@@ -56,6 +56,7 @@ class SharingTests(SynchronousTestCase):
         driver = sharing(1)
         driver.ask("web", 0.0)
         self.assertIsNone(driver.ask("other-web", 1.0))
+        self.assertEqual(driver.table.waiting(1.0), ["other-web"])
         self.assertIsNotNone(driver.ask("ssh", 2.0))
 
     def test_sharing_can_be_turned_off_and_on(self) -> None:

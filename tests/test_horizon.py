@@ -1,0 +1,319 @@
+"""What the disk knows: grants that wait for it, promises that do not outrun it, and a start from it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import attrs
+import dns.rcode
+import dns.rdatatype
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.events import LeaseDraining, LeaseExtended, LeaseGranted, LeaseRecord, Pinned, Recovered, State
+from appliance.leasing import Promise
+from appliance.model import Exhausted
+from appliance.naming import Answer, NeedsLease, Question, answer, from_text
+from appliance.shared import Refusal
+from appliance.shared.outcome import refused
+from tests import fakes
+from tests.test_shared import Setting, zones
+
+NAME = "a.example.test"
+[FIRST] = fakes.addresses(1)
+
+
+class HorizonTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.setting = Setting([fakes.pool(2)], NAME, "b.example.test")
+
+    def ttl(self) -> int | None:
+        promise = self.setting.state.lease(NAME, fakes.ASKER)
+        return promise.ttl if isinstance(promise, Promise) else None
+
+    def recorded(self) -> LeaseRecord:
+        """What a start would find."""
+        return next(entry for entry in self.setting.journal.recovered().entries if isinstance(entry, LeaseRecord))
+
+    def use(self) -> None:
+        self.setting.state.connection_opened(FIRST, NAME)
+
+    @given(st.lists(st.floats(min_value=0.1, max_value=15), max_size=40))
+    def test_no_promise_outruns_the_disk(self, pauses: list[float]) -> None:
+        """Whatever was answered, a crash at that moment finds a lease that lasts as long."""
+        self.setUp()
+        self.ttl()
+        self.use()
+        for pause in pauses:
+            self.setting.clock.advance(pause)
+            self.setting.state.reclaim(limit=9)
+            ttl = self.ttl()
+            assert ttl is not None
+            self.assertGreaterEqual(self.recorded().promised_until, self.setting.clock.seconds() + ttl)
+
+    def test_a_busy_site_costs_no_record_a_query(self) -> None:
+        """One every three periods or so."""
+        self.ttl()
+        self.use()
+        before = len(self.setting.journal.events)
+        for _ in range(1000):
+            self.setting.clock.advance(0.5)
+            self.setting.state.reclaim(limit=9)
+            self.ttl()
+        seconds_a_record = 500 / (len(self.setting.journal.events) - before)
+        self.assertGreater(seconds_a_record, 20)
+
+    def test_a_slow_disk_shortens_answers(self) -> None:
+        """They count down to what is there, and are whole again when it has written."""
+        self.assertEqual(self.ttl(), 10)
+        self.use()
+        horizon = self.recorded().promised_until
+        self.setting.journal.slow = True
+        last = 10
+        while self.setting.clock.seconds() < horizon - 2:
+            self.setting.clock.advance(1)
+            ttl = self.ttl()
+            assert ttl is not None
+            self.assertLessEqual(self.setting.clock.seconds() + ttl, horizon)
+            last = ttl
+        self.assertLessEqual(last, 2)
+        self.setting.journal.slow = False
+        self.setting.journal.write()
+        self.assertGreaterEqual(self.ttl() or 0, 10)
+
+    def test_an_extension_that_is_lost_is_tried_again(self) -> None:
+        self.ttl()
+        self.use()
+        self.setting.journal.slow = True
+        self.setting.clock.advance(25)
+        self.ttl()
+        tried = len(self.setting.heard_of(LeaseExtended))
+        self.setting.journal.lose()
+        self.ttl()
+        self.assertEqual(len(self.setting.heard_of(LeaseExtended)), tried + 1)
+
+    def test_a_growing_promise_is_known_before_it_is_made(self) -> None:
+        """With each connection the next promise grows; the first question after them gets all of it."""
+        self.ttl()
+        for _ in range(4):
+            self.use()
+        self.assertEqual(self.ttl(), 50)
+
+    def test_while_the_disk_fails_existing_leases_go_on(self) -> None:
+        """For the minimum at a time; a newcomer is refused."""
+        self.ttl()
+        self.use()
+        self.setting.journal.failure = "no space left on device"
+        for _ in range(300):
+            self.setting.clock.advance(1)
+            self.setting.state.reclaim(limit=9)
+            ttl = self.ttl()
+            assert ttl is not None
+        self.assertEqual(ttl, fakes.PERIODS.minimum)
+        answer = self.setting.ask("b.example.test")
+        assert answer is not None and answer.error is not None
+        self.assertEqual((answer.rcode, answer.error.code), (dns.rcode.SERVFAIL, 14))
+
+
+class WaitingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.setting = Setting([fakes.pool(2)], NAME, "b.example.test")
+        self.setting.journal.slow = True
+
+    def ask(self, name: str = NAME) -> Deferred[Answer | None]:
+        answer = self.setting.state.answer(Question(from_text(name), dns.rdatatype.A), fakes.ASKER)
+        assert isinstance(answer, Deferred)
+        return answer
+
+    def test_an_answer_waits_and_others_join(self) -> None:
+        """One record for all who ask for the site; another site's grant has its own."""
+        waiting = [self.ask(), self.ask(), self.ask("b.example.test")]
+        self.assertEqual(len(self.setting.journal.on_their_way), 2)
+        for each in waiting:
+            self.assertNoResult(each)
+        self.assertEqual(self.setting.heard_of(LeaseGranted), [], "nobody is told before")
+        self.setting.clock.advance(0.5)
+        self.setting.journal.write()
+        answers = [self.successResultOf(each) for each in waiting]
+        self.assertEqual([answer and answer.answer[0].ttl for answer in answers], [10, 10, 10])
+        self.assertEqual(len(self.setting.heard_of(LeaseGranted)), 2)
+
+    def test_what_is_lost_is_undone(self) -> None:
+        """All who waited are refused, and the address is free."""
+        waiting = [self.ask(), self.ask()]
+        self.setting.journal.lose()
+        for each in waiting:
+            answer = self.successResultOf(each)
+            assert answer is not None
+            self.assertEqual(answer.rcode, dns.rcode.SERVFAIL)
+        self.assertEqual(self.setting.path.open_paths, {})
+        self.assertEqual(self.setting.state.tables()["public"].counts(0.0).free, 2)
+
+    def test_a_site_that_leaves_meanwhile(self) -> None:
+        """Its lease runs out; who waited is answered, for it was promised."""
+        waiting = self.ask()
+        self.setting.configure([fakes.pool(2)], "b.example.test")
+        self.setting.journal.write()
+        answer = self.successResultOf(waiting)
+        assert answer is not None
+        self.assertEqual(len(answer.answer), 1)
+        self.assertEqual(len(self.setting.heard_of(LeaseDraining)), 1)
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_each_is_answered_in_its_way(self) -> None:
+        """TC=1 where proof would do, whatever ``when_exhausted`` says; else as it says, with a reason."""
+        setting = Setting([fakes.pool(1)], NAME)
+        needs = answer(setting.state.zones, Question(from_text(NAME), dns.rdatatype.A))
+        assert isinstance(needs, NeedsLease)
+        for refusal in Refusal:
+            for how in Exhausted:
+                said = refused(needs, refusal, how)
+                if refusal in (Refusal.COOKIE, Refusal.STREAM):
+                    assert said is not None
+                    self.assertTrue(said.truncated and not said.answer)
+                elif how is Exhausted.DROP:
+                    self.assertIsNone(said)
+                else:
+                    assert said is not None and said.error is not None
+                    self.assertFalse(said.truncated)
+                    expected = dns.rcode.SERVFAIL if how is Exhausted.SERVFAIL else dns.rcode.NOERROR
+                    self.assertEqual(said.rcode, expected)
+
+
+def record(number: int, site: str, state: State, *, until: float) -> LeaseRecord:
+    return LeaseRecord(
+        pool="public",
+        address=IPv4Address("192.0.2.0") + number,
+        site=site,
+        server=f"server 0 of {site}",
+        state=state,
+        granted_at=-50.0,
+        promised_until=until - 1,
+        ends_at=until,
+        longest=10,
+        unused=0,
+        requests=0.0,
+    )
+
+
+class RestoreTests(SynchronousTestCase):
+    def start(self, *entries: LeaseRecord | Pinned, more: str = "", **recovered: bool) -> Setting:
+        """A start at second 0 that finds these."""
+        setting = Setting([])
+        names = (NAME, "b.example.test", "c.example.test")
+        sites = {name: fakes.site(name) for name in names}
+        if more:
+            sites[more] = attrs.evolve(fakes.site(more), address=FIRST)
+        setting.state.configure(
+            {"public": fakes.pool(3)}, sites, zones(*sites), Recovered(entries=entries, **recovered)
+        )
+        return setting
+
+    def states(self, setting: Setting) -> dict[str, tuple[State, float]]:
+        return {x.site[0]: (x.state, x.ends_at) for x in setting.state.tables()["public"].held()}
+
+    def test_live_leases_go_on(self) -> None:
+        """With their data path, and for their site only."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0))
+        self.assertEqual(self.states(setting), {"a": (State.BOUND, 30.0)})
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME])
+        answer = setting.ask(NAME)
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), str(FIRST))
+
+    def test_what_ended_meanwhile_cools_from_its_end(self) -> None:
+        """Not from the start of this process; what has cooled is free, for its former site first."""
+        setting = self.start(
+            record(1, NAME, State.BOUND, until=-5.0), record(2, "b.example.test", State.OFFERED, until=-25.0)
+        )
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, 15.0)})
+        answer = setting.ask("b.example.test")
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.2")
+
+    def test_after_a_crash_it_cools_a_little_longer(self) -> None:
+        """For what may have been promised while the disk failed."""
+        setting = self.start(record(1, NAME, State.BOUND, until=-25.0), crashed=True)
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, fakes.PERIODS.minimum + 1)})
+
+    def test_an_unsure_start_lets_the_rest_rest(self) -> None:
+        """Nobody knows who was promised what seems free."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0), unsure=True)
+        self.assertEqual(setting.state.tables()["public"].counts(0.0).cooling, 2)
+        self.assertEqual(len(setting.ask(NAME).answer), 1)  # type: ignore[union-attr]
+        self.assertEqual(len(setting.ask("b.example.test").answer), 0)  # type: ignore[union-attr]
+        setting.clock.advance(62)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(len(setting.ask("b.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_an_address_that_became_another_sites_own(self) -> None:
+        """The lease from before runs out first, and its site keeps what it was promised."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0), more="d.example.test")
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME])
+        self.assertEqual(len(setting.ask("d.example.test").answer), 0)  # type: ignore[union-attr]
+        for _ in range(2):
+            setting.clock.advance(40)
+            setting.state.reclaim(limit=9)
+        self.assertEqual(setting.path.sites_at(FIRST), ["d.example.test"])
+        self.assertEqual(len(setting.ask("d.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_a_static_address_that_waits_is_on_the_disk_before_it_is_told(self) -> None:
+        """Else a crash would find the former holder there again."""
+        setting = Setting([fakes.pool(2)], NAME)
+        setting.ask(NAME)
+        setting.journal.slow = True
+        sites = {NAME: fakes.site(NAME), "d.example.test": attrs.evolve(fakes.site("d.example.test"), address=FIRST)}
+        setting.state.configure({"public": fakes.pool(2)}, sites, zones(*sites))
+        for _ in range(2):
+            setting.clock.advance(40)
+            setting.state.reclaim(limit=9)
+        self.assertEqual(setting.path.sites_at(FIRST), ["d.example.test"])
+        self.assertIs(setting.state.lease("d.example.test"), Refusal.EXHAUSTED)
+        setting.journal.write()
+        self.assertIsInstance(setting.state.lease("d.example.test"), Promise)
+
+    def test_a_pin_is_found_again(self) -> None:
+        setting = self.start(Pinned(at=-9.0, site=NAME, address=FIRST))
+        promise = setting.state.lease(NAME)
+        assert isinstance(promise, Promise)
+        self.assertEqual((promise.address, promise.ttl), (FIRST, 60))
+
+    def test_a_pin_of_a_site_that_is_gone_cools(self) -> None:
+        """It was promised for the maximum."""
+        setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))
+        self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
+
+
+class ReconfigureTests(SynchronousTestCase):
+    def test_fewer_addresses_for_a_site(self) -> None:
+        """What it has too many of runs out."""
+        setting = Setting([fakes.pool(4)])
+        two = {NAME: fakes.site(NAME, addresses=2)}
+        setting.state.configure({"public": fakes.pool(4)}, two, zones(NAME))
+        setting.ask(NAME)
+        setting.state.connection_opened(FIRST, NAME)
+        setting.ask(NAME)
+        self.assertEqual(len(setting.state.tables()["public"].answered(NAME)), 2)
+        setting.state.configure({"public": fakes.pool(4)}, {NAME: fakes.site(NAME)}, zones(NAME))
+        self.assertEqual(len(setting.state.tables()["public"].answered(NAME)), 1)
+
+    def test_new_ports_that_are_a_neighbours(self) -> None:
+        """The lease runs out, and the site finds another address."""
+        pool = fakes.pool(2, share_by_service=True)
+        names = (NAME, "b.example.test")
+        sites = {NAME: fakes.site(NAME, port=22), names[1]: fakes.site(names[1], port=25)}
+        setting = Setting([])
+        setting.state.configure({"public": pool}, sites, zones(*names))
+        for name in names:
+            setting.ask(name)
+        self.assertEqual(setting.path.sites_at(FIRST), list(names))
+        sites = {**sites, NAME: fakes.site(NAME, port=25)}
+        setting.state.configure({"public": pool}, sites, zones(*names))
+        [drained] = setting.heard_of(LeaseDraining)
+        self.assertEqual(drained.site, NAME)
+        answer = setting.ask(NAME)
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.2")
