@@ -76,7 +76,7 @@ class Appliance(Service):
         self.nameserver: NameServer | None = None
         self._reading = Reading(
             self.state,
-            name=lambda: self.config.name,
+            name=config.name,
             version=__version__,
             flows=self._flows,
             find=self.store.find if self.store is not None else None,
@@ -196,7 +196,9 @@ class Appliance(Service):
         if config.dns.cookies != before.dns.cookies:
             later.append("dns.cookies")
         self._log.info(
-            "{event}: {later}", event="reloaded", later=f"at the next start: {later}" if later else "all of it"
+            "{event}: {later}",
+            event="reloaded",
+            later=f"at the next start: {', '.join(later)}" if later else "all of it",
         )
         return True, f"reloaded; only a new start changes {', '.join(later)}" if later else "reloaded"
 
@@ -213,6 +215,7 @@ class Appliance(Service):
         parts.append(("nat", lambda: self.nat.stop(self.config.stop_timeout)))
         parts.append(("reaper", self.reaper.stopService))
         if self.store is not None:
+            parts.append(("tables", self.state.finish))
             parts.append(("store", self.store.stop))
         for name, stop in parts:
             try:

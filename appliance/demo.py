@@ -129,7 +129,8 @@ class DemoServers(Service):
                 self._ports.append(self._reactor.listenTCP(port, factory, interface=host))
                 self._ports.append(self._reactor.listenUDP(port, _Responder(site.name), interface=host))
             except CannotListenError as error:
-                raise ListenError(f"demonstration: cannot open {host}:{port}: {error.socketError}") from error
+                reason = f"{error.socketError}; does another demonstration run?"
+                raise ListenError(f"demonstration: cannot open {host}:{port}: {reason}") from error
         super().startService()
 
     def stopService(self) -> Deferred[Any]:

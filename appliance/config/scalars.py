@@ -93,7 +93,8 @@ def text(node: Node, faults: Faults) -> str:
     if node.kind == "text" and node.text.strip():
         return node.text
     hint = "; write it in quotes" if node.kind in ("yes/no", "integer", "number", "date") else ""
-    raise faults.wrong(node, f"found {node.found() if node.text else 'nothing'}; allowed: text{hint}")
+    nothing = not node.text and node.kind not in ("list", "mapping")
+    raise faults.wrong(node, f"found {'nothing' if nothing else node.found()}; allowed: text{hint}")
 
 
 def path(node: Node, faults: Faults) -> str:

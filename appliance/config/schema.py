@@ -152,6 +152,14 @@ def _named_server(node: Node, faults: Faults) -> Fields:
     return {"server": attrs.evolve(_server(node, faults), name=node.path.removeprefix("servers."))}
 
 
+def _secret_file(node: Node, faults: Faults) -> str:
+    """A reader of the name of a file with a secret; the secret itself would become the name of a new file."""
+    name = path(node, faults)
+    if re.fullmatch(r"[0-9a-fA-F]{32,}", name):
+        raise faults.wrong(node, "found what looks like the secret itself; allowed: the path of a file that has it")
+    return name
+
+
 def _manhole(node: Node, faults: Faults) -> Fields:
     if node.kind == "nothing":
         raise faults.wrong(node, "found nothing; write {} for a socket with its default name, or leave the key out")
@@ -166,7 +174,7 @@ _TCP = shape(
     max_queries=integer(1, 1_000_000_000),
 )
 _ZONE = Shape("dns.zones.*", {"file": Key(placed(path), None), "records": Key(placed(text), None)})
-_COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(path), None)})
+_COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(_secret_file), None)})
 _DNS = Shape(
     "dns",
     {

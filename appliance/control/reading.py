@@ -43,7 +43,7 @@ class Reading:
         self,
         state: SharedState,
         *,
-        name: Callable[[], str],
+        name: str,
         version: str,
         flows: Callable[[], list[Row]],
         find: Find | None,
@@ -69,7 +69,7 @@ class Reading:
         state = self._state
         pools = self.pools()
         return {
-            "name": self._name(),
+            "name": self._name,
             "version": self._version,
             "pid": os.getpid(),
             "started_at": self.unix()(self._started_at),
@@ -93,7 +93,15 @@ class Reading:
                 found.append(f"pool {row['pool']}: {row['declined']} addresses cannot be opened; the log says why")
             if row["waiting"]:
                 found.append(f"pool {row['pool']}: {row['waiting']} sites wait for an address")
-        found += [f"{pin.address} of {pin.site} cannot be used yet" for pin in self._state.pins if not pin.standing]
+        for name, table in self._state.tables().items():
+            count, until = table.resting()
+            if count:
+                rest = f"pool {name}: {count} addresses rest for {until - self._state.now():.0f} s more"
+                found.append(f"{rest}; they may have been promised before the start")
+        for pin in self._state.pins:
+            if not pin.standing:
+                why = pin.trouble or "another site still holds it"
+                found.append(f"{pin.address} of {pin.site} cannot be used yet: {why}")
         return found
 
     # -- lists -----------------------------------------------------------------------------------------------------
@@ -186,6 +194,8 @@ class Reading:
             current.append({**begun, "until": None, "used": True})
         current = [row for row in current if at is None or row["from"] <= at <= now]
         if self._find is None:
+            if not current:
+                raise RequestError("no-state", "appliance.state_directory is 'none': no history is kept")
             return succeed(current)
         past = self._find(wanted, at)
         return past.addCallback(lambda rows: current + [_in_seconds(row) for row in rows])
@@ -196,7 +206,7 @@ class Reading:
         """
         What would be answered now, and every number behind it.
 
-        :param client: as if that address asked, by a datagram without a cookie.
+        :param client: as if that address asked, by a datagram without a cookie; else somebody unknown does.
         :raises RequestError: that is no name, no type or no address.
         """
         try:
@@ -223,10 +233,10 @@ class Reading:
                 "address": str(pin.address),
                 "ttl": maximum_ttl(self._state.pools, site),
             }
-        source = _source(client) if client else None
-        return {**said, **self._explain_lease(site, self._state.tables()[site.pool], source)}
+        asker = _source(client) if client else _SOMEBODY
+        return {**said, **self._explain_lease(site, self._state.tables()[site.pool], asker)}
 
-    def _explain_lease(self, site: Site, table: LeaseTable, asker: Asker | None) -> Row:
+    def _explain_lease(self, site: Site, table: LeaseTable, asker: Asker) -> Row:
         state, now = self._state, self._state.now()
         told = table.explain(site.name, now)
         span, lease = told.span, told.lease
@@ -260,20 +270,22 @@ class Reading:
         gate = self._gate(site, table, asker)
         return {"outcome": gate, "address": None, "ttl": span.ttl, **numbers, "leases": rows}
 
-    def _gate(self, site: Site, table: LeaseTable, asker: Asker | None) -> str:
+    def _gate(self, site: Site, table: LeaseTable, asker: Asker) -> str:
         """What would become of a new lease: ``granted`` as far as it can be said, or what is in the way."""
         if self._state.failure is not None:
             return "refused: journal"
-        if asker is not None:
-            verdict = table.gates.judge(asker, table.offers_of(site.name), table.used_fraction(), self._state.now())
-            if verdict is not Verdict.OPEN:
-                return f"refused: {verdict.value}"
+        verdict = table.gates.judge(asker, table.offers_of(site.name), table.used_fraction(), self._state.now())
+        if verdict is not Verdict.OPEN:
+            return f"refused: {verdict.value}"
         return "granted" if table.granting.has_room(site, self._state.now()) else "refused: exhausted"
 
     def _answered(self, site: Site) -> Sequence[Lease]:
         table = self._state.tables().get(site.pool)
         return table.answered(site.name) if table is not None else ()
 
+
+_SOMEBODY = Asker(IPv4Address(0), Proof.NONE)
+"""Who sends a datagram without a cookie, from a network of which nothing is known."""
 
 _SUMS = ("addresses", "free", "leased", "cooling", "declined")
 

@@ -160,6 +160,12 @@ class Addresses:
         self._free.clear()
         return resting
 
+    def resting(self) -> tuple[int, float]:
+        """(how many, until when); O(kept back) where there are any."""
+        if not self._resting:
+            return 0, 0.0
+        return self._resting, max(item.ends_at for item in self._declined.values() if item.resting)
+
     def requeue(self, address: Address) -> None:
         """A free address goes to the end of the line: it was in use not long ago."""
         if int(address) in self._free:

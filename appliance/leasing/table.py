@@ -126,6 +126,10 @@ class LeaseTable:
     def counts(self, now: float) -> Counts:
         return self._book.addresses.counts(waiting=len(self.waiting(now)))
 
+    def resting(self) -> tuple[int, float]:
+        """How many addresses rest since the start, and until when."""
+        return self._book.addresses.resting()
+
     def pressure(self) -> float:
         """The factor by which the pool shortens its promises now (1.7)."""
         return self._book.pressure()

@@ -52,7 +52,10 @@ class ByHand:
                 ended.append(lease.site)
         if not ended:
             if address in self._tables.pins:
-                raise RequestError("pinned", f"{address} is not leased but pinned; unpin it instead", field="address")
+                pin = self._tables.pins.at(address)
+                hint = "the configuration gives it" if pin is not None and pin.static else "unpin it instead:"
+                whose_pin = f"{hint} to {pin.site}" if pin is not None and pin.static else hint
+                raise RequestError("pinned", f"{address} is not leased but a site's for good; {whose_pin}")
             whose = f"{site} does not hold" if site is not None else "nobody holds"
             raise RequestError("not-found", f"{whose} {address}", field="address")
         return ended

@@ -286,9 +286,9 @@ class Configuring:
             "{event}: {site} at {address} {what}: {reason}",
             event="data-path-failed",
             site=site,
-            address=address,
+            address=str(address),
             what=what,
-            reason=error,
+            reason=str(error),
         )
 
 

@@ -87,7 +87,7 @@ class Restoring:
                 "{event}: {site} had {address}, which is taken; it gets another",
                 event="lease-not-restored",
                 site=record.site,
-                address=record.address,
+                address=str(record.address),
             )
             return
         if site is not None:
@@ -100,8 +100,8 @@ class Restoring:
                     "{event}: {site} at {address} is not answered any more: {reason}",
                     event="data-path-failed",
                     site=site.name,
-                    address=lease.address,
-                    reason=error,
+                    address=str(lease.address),
+                    reason=str(error),
                 )
                 site = None
         self._settle(

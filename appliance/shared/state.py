@@ -117,6 +117,13 @@ class SharedState:
         """``call`` is called when :meth:`next_deadline` came nearer without an event."""
         self._nearer.append(call)
 
+    def finish(self) -> None:
+        """No more answers will be given: what was promised is all that the disk has to know."""
+        for table in self._tables.by_pool.values():
+            for leases in table.holdings():
+                for lease in leases:
+                    lease.horizon = lease.promised_until
+
     # -- answering -------------------------------------------------------------------------------------------------
 
     def answer(self, question: Question, asker: Asker | None = None) -> Answer | Deferred[Answer | None] | None:

@@ -119,7 +119,8 @@ class FileJournal:
         for path in found.damaged:
             copy = path.with_name(f"{path.name}.damaged")
             copy.unlink(missing_ok=True)
-            os.link(path, copy)
+            if path.exists():
+                os.link(path, copy)
         scribe.seq, scribe.unsure_since = found.seq, found.unsure_since
         scribe.remember(found.recovered.entries)
         if not found.compact:

@@ -71,6 +71,10 @@ def replay(
                     added += file is not snapshot
     except OSError as error:
         raise StateError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    if files and snapshot not in files:
+        findings.damage(snapshot.path, 1, "the file is missing")
+    elif files == [snapshot] and snapshot.seq:
+        findings.damage(journal.path, 1, "the file is missing")
     crashed = bool(files) and not journal.finished
     policies = {file.fsync for file in files if file is not snapshot} or {snapshot.fsync}
     uptime = now.uptime / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -203,8 +204,12 @@ class FormatTests(ReplayCase):
         old["kind"] = "loan"
         self.write(JOURNAL, {"format": 0, "kind": "journal", "fsync": "grant"}, old)
         self.assertIn("format 0", str(self.assertRaises(StateError, self.machine.replay)))
-        found = self.machine.found(upgrades={0: lambda record: {**record, "kind": "lease"}})
-        self.assertEqual(found.entries, (lease(),))
+        self.write(SNAPSHOT, {"format": 0, "kind": "snapshot", "fsync": "grant"}, {"kind": "end", "rows": 0})
+
+        def bring_up(record: dict[str, Any]) -> dict[str, Any]:
+            return {**record, "kind": "lease"} if record["kind"] == "loan" else record
+
+        self.assertEqual(self.machine.found(upgrades={0: bring_up}).entries, (lease(),))
 
 
 class MergeTests(ReplayCase):
@@ -222,6 +227,30 @@ class MergeTests(ReplayCase):
 
     def found(self) -> set[Entry]:
         return set(self.machine.found().entries)
+
+    def test_no_snapshot(self) -> None:
+        """A file that is missing is damage: what it said may have been promised."""
+        self.write(JOURNAL, "journal", 7, (8, granted(1)))
+        error = self.assertRaises(StateError, self.machine.replay)
+        self.assertIn("snapshot.yaml:1: the file is missing", str(error))
+        found = self.machine.found(recover=True)
+        self.assertEqual((set(found.entries), found.unsure), ({lease(1)}, True))
+
+    def test_no_journal(self) -> None:
+        self.write(SNAPSHOT, "snapshot", 7, (7, lease(1)))
+        self.assertIn("journal.yaml:1: the file is missing", str(self.assertRaises(StateError, self.machine.replay)))
+        self.assertTrue(self.machine.found(recover=True).unsure)
+
+    def test_a_first_start_that_crashed(self) -> None:
+        """It writes the snapshot before the journal, and has promised nothing yet."""
+        self.write(SNAPSHOT, "snapshot", 0)
+        self.assertEqual(self.machine.found().entries, ())
+
+    def test_a_rotation_that_crashed(self) -> None:
+        """The journal has its other name already, and the new one is not there yet."""
+        self.write(SNAPSHOT, "snapshot", 0)
+        self.write(PREVIOUS, "journal", 0, (1, granted(1)))
+        self.assertEqual(self.found(), {lease(1)})
 
     def test_the_last_number_wins(self) -> None:
         """A row may be newer than records that come after it in a journal."""
@@ -241,6 +270,7 @@ class MergeTests(ReplayCase):
 
     def test_an_address_has_one_last_holder(self) -> None:
         """The last one, in the order in which they were freed; and none while it is leased."""
+        self.write(SNAPSHOT, "snapshot", 0)
         self.write(
             JOURNAL,
             "journal",
