@@ -10,22 +10,20 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv4Address, ip_address
-from typing import Any
 
 import dns.exception
 import dns.rcode
 import dns.rdatatype
 from twisted.internet.defer import Deferred, succeed
 
+from appliance.control.words import SOMEBODY, Row, address_of, asker_of, in_seconds, place_of
 from appliance.errors import RequestError
 from appliance.leasing import Lease, LeaseTable, Verdict
-from appliance.model import Address, Asker, Proof, Site
+from appliance.model import Address, Asker, Site
 from appliance.naming import Answer, Question, answer, from_text, to_text
 from appliance.shared import SharedState, maximum_ttl
 from appliance.views import lease_row, pin_row, pool_row, ports_of, site_row
 
-Row = dict[str, Any]
 Find = Callable[[Address, float | None], Deferred[list[Row]]]
 
 MOST_ROWS = 1000
@@ -126,7 +124,7 @@ class Reading:
 
         :param after: only what comes after this row, given as its ``address site``.
         """
-        bound = _place(after)
+        bound = place_of(after)
         unix, count = self.unix(), self._state.connections.count
         held: Iterator[tuple[tuple[int, str], Row | tuple[str, Lease]]] = (
             ((int(lease.address), lease.site), (pool, lease))
@@ -173,7 +171,7 @@ class Reading:
         :param at: only who had it then, Unix time.
         :raises RequestError: that is no address.
         """
-        wanted = _address(address)
+        wanted = address_of(address)
         unix, now = self.unix(), self._wall()
         current: list[Row] = [
             {
@@ -198,7 +196,7 @@ class Reading:
                 raise RequestError("no-state", "appliance.state_directory is 'none': no history is kept")
             return succeed(current)
         past = self._find(wanted, at)
-        return past.addCallback(lambda rows: current + [_in_seconds(row) for row in rows])
+        return past.addCallback(lambda rows: current + [in_seconds(row) for row in rows])
 
     # -- why -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +231,7 @@ class Reading:
                 "address": str(pin.address),
                 "ttl": maximum_ttl(self._state.pools, site),
             }
-        asker = _source(client) if client else _SOMEBODY
+        asker = asker_of(client) if client else SOMEBODY
         return {**said, **self._explain_lease(site, self._state.tables()[site.pool], asker)}
 
     def _explain_lease(self, site: Site, table: LeaseTable, asker: Asker) -> Row:
@@ -284,32 +282,4 @@ class Reading:
         return table.answered(site.name) if table is not None else ()
 
 
-_SOMEBODY = Asker(IPv4Address(0), Proof.NONE)
-"""Who sends a datagram without a cookie, from a network of which nothing is known."""
-
 _SUMS = ("addresses", "free", "leased", "cooling", "declined")
-
-
-def _address(text: str) -> Address:
-    try:
-        return IPv4Address(text)
-    except ValueError:
-        raise RequestError("invalid", f"'{text}' is no IPv4 address", field="address") from None
-
-
-def _source(text: str) -> Asker:
-    try:
-        return Asker(ip_address(text), Proof.NONE)
-    except ValueError:
-        raise RequestError("invalid", f"'{text}' is no IP address", field="client") from None
-
-
-def _place(after: str) -> tuple[int, str]:
-    if not after:
-        return -1, ""
-    address, _, site = after.partition(" ")
-    return int(_address(address)), site
-
-
-def _in_seconds(row: Row) -> Row:
-    return {**row, "from": row["from"] / 1000, "until": row["until"] / 1000}

@@ -76,16 +76,17 @@ class Nat:
         self._fabric.reserve.fill()
         standing = former.listeners if former is not None else {}
         added = self._open_all(address, site, server, {key: wanted[key] for key in wanted if key not in standing})
-        # Nothing below can fail.
+        # Nothing below can fail.  The tables are whole before a listener is closed: whom the end of its UDP sessions is
+        # told may call us.
         kept = {key: listener for key, listener in standing.items() if key in wanted}
         self._holdings[place] = _Holding(site, server, {**kept, **added})
+        self._owners.update(((address, key), site.name) for key in added)
         for key, listener in standing.items():
             if key in wanted:
                 listener.assign(site, server, wanted[key])
             else:
                 listener.close()
                 del self._owners[address, key]
-        self._owners.update(((address, key), site.name) for key in added)
 
     def close(self, address: IPv4Address, site: str) -> None:
         """Stop listening for ``site`` on ``address``, if it does.  TCP connections go on, UDP sessions end."""

@@ -97,7 +97,7 @@ class FileJournal:
         Take the folder, read what is there, and begin from it; blocks, for some seconds where there is much.
 
         :param recover: leave out what is damaged; the files as they were are kept under ``.damaged``.
-        :raises StateError: when the folder cannot be used, or another process uses it.
+        :raises StateError: the folder cannot be used, or another process uses it.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,11 +116,10 @@ class FileJournal:
         found = replay(self._folder, scribe.clocks(), recover=recover, rest=self._rest)
         for warning in found.warnings:
             self._log.warn("{event}: {reason}", event="journal-damaged", reason=warning)
-        for path in found.damaged:
+        for path in (path for path in found.damaged if path.exists()):
             copy = path.with_name(f"{path.name}.damaged")
             copy.unlink(missing_ok=True)
-            if path.exists():
-                os.link(path, copy)
+            os.link(path, copy)
         scribe.seq, scribe.unsure_since = found.seq, found.unsure_since
         scribe.remember(found.recovered.entries)
         if not found.compact:

@@ -159,6 +159,11 @@ class NatCase(TestCase):
         server = Server(name="server", address=ORIGIN, port=server_port)
         return Site(name=name, pool="public", services=tuple(services), servers=(server,), **more)
 
+    def assertListens(self, port: int, *, listens: bool) -> None:
+        with socket.socket() as probe:
+            refused = probe.connect_ex((str(LEASED), port)) != 0
+        self.assertEqual(refused, not listens)
+
     def connect(self, site: Site, address: IPv4Address = LEASED, service: int = 0) -> socket.socket:
         """A client; the kernel answers it before the proxy does."""
         port = site.services[service].first_port

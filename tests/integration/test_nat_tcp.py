@@ -7,6 +7,7 @@ import os
 import socket
 from ipaddress import IPv4Address
 
+import attrs
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import gatherResults
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -392,11 +393,6 @@ class NoDescriptors(NatCase):
 class Holding(NatCase):
     """What listens follows the site that holds the address."""
 
-    def assertListens(self, port: int, *, listens: bool) -> None:
-        with socket.socket() as probe:
-            refused = probe.connect_ex((str(LEASED), port)) != 0
-        self.assertEqual(refused, not listens)
-
     async def test_close_keeps_connections(self) -> None:
         client, server = await self.pair()
         port = client.getpeername()[1]
@@ -443,91 +439,22 @@ class Holding(NatCase):
 
         self.assertEqual(await in_thread(find), b"to the new")
 
-    async def test_the_next_site_on_a_port(self) -> None:
-        """The former's connections go on beside it (1.11)."""
-        one, two = self.origin(), self.origin()
-        former = self.site(one)
-        self.nat.open(LEASED, former, former.servers[0])
-        client = self.connect(former)
-        server = await self.accept(one)
-        self.nat.close(LEASED, former.name)
-        latter = self.site(two, name="b.example", ports=(former.services[0].first_port,))
-        self.nat.open(LEASED, latter, latter.servers[0])
-        newcomer = self.connect(latter)
-        new_server = await self.accept(two)
-        newcomer.sendall(b"new")
-        self.assertEqual(await in_thread(new_server.recv, 100), b"new")
-        client.sendall(b"old")
-        self.assertEqual(await in_thread(server.recv, 100), b"old")
-
-    async def test_a_waiting_client_of_the_former_site_does_not_reach_the_new_one(self) -> None:
-        one, two = self.origin(), self.origin()
-        former = self.site(one)
-        self.nat.open(LEASED, former, former.servers[0])
-        client = self.connect(former)  # waits: the reactor has not turned
-        latter = self.site(two, name="b.example", ports=(former.services[0].first_port,))
-        self.nat.close(LEASED, former.name)
-        self.nat.open(LEASED, latter, latter.servers[0])
-        await in_thread(read_to_reset, client)
-        two.settimeout(0)
-        self.assertRaises(BlockingIOError, two.accept)
-        self.assertEqual(self.nat.connections(), [])
-
-    async def test_sites_on_different_ports_share_an_address(self) -> None:
-        """Each keeps its own traffic when the other one ends (1.12)."""
-        one, two = self.origin(), self.origin()
-        first, second = self.site(one), self.site(two, name="b.example")
-        for site in (first, second):
-            self.nat.open(LEASED, site, site.servers[0])
-        client = self.connect(second)
-        server = await self.accept(two)
-        self.nat.close(LEASED, first.name)
-        self.assertListens(first.services[0].first_port, listens=False)
-        client.sendall(b"mine")
-        self.assertEqual(await in_thread(server.recv, 100), b"mine")
-        self.assertListens(second.services[0].first_port, listens=True)
-
-    async def test_a_port_of_another_site(self) -> None:
-        """Is not taken from it; and nothing is left open of the try."""
-        site, free = self.site(self.origin()), free_port(LEASED)
-        self.nat.open(LEASED, site, site.servers[0])
-        taken = site.services[0].first_port
-        other = self.site(9, name="b.example", ports=(free, taken))
-        error = self.assertRaises(DataPathError, self.nat.open, LEASED, other, other.servers[0])
-        self.assertEqual(str(error), f"{LEASED}:{taken}/tcp: port in use by site a.example")
-        self.assertIs(error.blame, Blame.PORT)
-        self.assertListens(free, listens=False)
-        self.nat.close(LEASED, other.name)
-        self.assertListens(taken, listens=True)
-
     async def test_another_server(self) -> None:
         """New connections go there; those that run stay where they are."""
         one, two = self.origin(), self.origin()
-        before = self.site(one)
-        after = self.site(two, ports=(before.services[0].first_port,))
-        self.nat.open(LEASED, before, before.servers[0])
-        client = self.connect(before)
+        site = self.site(one)
+        first = site.servers[0]
+        second = attrs.evolve(first, name="second", port=two.getsockname()[1])
+        site = attrs.evolve(site, servers=(first, second))
+        self.nat.open(LEASED, site, first)
+        client = self.connect(site)
         server = await self.accept(one)
-        self.nat.open(LEASED, after, after.servers[0])
-        newcomer = self.connect(after)
+        self.nat.open(LEASED, site, second)
+        self.connect(site)
         await self.accept(two)
         client.sendall(b"still")
         self.assertEqual(await in_thread(server.recv, 100), b"still")
-        newcomer.close()
-
-    async def test_abort(self) -> None:
-        """Ends what a site has on an address, and nothing else."""
-        one, two = self.origin(), self.origin()
-        first, second = self.site(one), self.site(two, name="b.example")
-        for site in (first, second):
-            self.nat.open(LEASED, site, site.servers[0])
-        client, other = self.connect(first), self.connect(second)
-        server, other_server = await self.accept(one), await self.accept(two)
-        self.nat.abort(LEASED, first.name)
-        await in_thread(read_to_reset, client)
-        await in_thread(read_to_reset, server)
-        other.sendall(b"goes on")
-        self.assertEqual(await in_thread(other_server.recv, 100), b"goes on")
+        self.assertEqual(sorted(flow.server for flow in self.nat.connections()), ["second", "server"])
 
     async def test_listening_again_beside_old_connections(self) -> None:
         origin = self.origin()

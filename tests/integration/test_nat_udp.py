@@ -7,6 +7,8 @@ import select
 import socket
 from ipaddress import IPv4Address
 
+import attrs
+
 from appliance.errors import DataPathError
 from appliance.model import Site, Timeouts, Transport
 from tests.integration.sockets import (
@@ -172,7 +174,7 @@ class Lifetimes(UdpCase):
 
 
 class Bounds(UdpCase):
-    """Sessions of a site are bounded, over all its ports and addresses."""
+    """Sessions of a site are bounded, over all its ports and addresses, and so are those of one network."""
 
     async def test_max_sessions(self) -> None:
         server = self.udp_socket()
@@ -192,6 +194,35 @@ class Bounds(UdpCase):
         self.clock.advance(31)
         self.client().sendto(b"5", (str(LEASED), ports[0]))
         self.assertEqual(await in_thread(server.recv, 10), b"5")
+
+    async def crowd(self, public: Address, *, most: int) -> None:
+        """Clients of one network, of whom ``most`` get a session and five do not."""
+        refused = self.nat.counters.sessions_refused
+        for client in [self.client() for _ in range(most + 5)]:
+            client.sendto(b"x", public)
+        await until(lambda: self.nat.counters.sessions_refused == refused + 5)
+        self.assertEqual(len(self.states()), most)
+
+    async def test_one_network_has_a_quarter(self) -> None:
+        """Others still get theirs (1.9): the next network, and this one at another site."""
+        _, _, public = self.open(max_sessions=300)
+        _, _, elsewhere = self.open(max_sessions=300, name="b.example")
+        await self.crowd(public, most=75)
+        self.udp_socket(IPv4Address("127.0.102.100")).sendto(b"from the next network", public)
+        await until(lambda: len(self.states()) == 76)
+        self.client().sendto(b"to another site", elsewhere)
+        await until(lambda: len(self.states()) == 77)
+
+    async def test_one_network_has_some_of_few(self) -> None:
+        _, _, public = self.open(max_sessions=80)
+        await self.crowd(public, most=64)
+
+    async def test_what_is_counted_is_forgotten_with_the_sessions(self) -> None:
+        _, _, public = self.open(max_sessions=20)
+        await self.crowd(public, most=20)
+        self.clock.advance(31)
+        self.assertEqual((self.states(), len(self.nat._fabric.sessions_of)), ([], 0))
+        await self.crowd(public, most=20)
 
     async def test_no_descriptors(self) -> None:
         server, _, public = self.open()
@@ -271,39 +302,16 @@ class Holding(UdpCase):
         await turns()
         self.assertNothing(server)
 
-    async def test_abort_ends_sessions(self) -> None:
-        """Bound and unbound ones; the port stays open."""
+    async def test_a_changed_server_is_for_new_sessions(self) -> None:
         server, site, public = self.open()
         client = self.client()
         await self.exchange(client, server, public, b"1")
-        await self.exchange(client, server, public, b"2")
-        await self.exchange(self.client(), server, public, b"1")
-        self.nat.abort(LEASED, site.name)
-        self.assertEqual((self.states(), self.tally.closed.total()), ([], 1))
-        await self.exchange(client, server, public, b"again")
-
-    async def test_one_network_has_a_part_of_the_sessions(self) -> None:
-        """Others still get theirs (1.9)."""
-        _, _, public = self.open(max_sessions=300)
-        most = 75
-        crowd = [self.client() for _ in range(most + 5)]
-        for client in crowd:
-            client.sendto(b"x", public)
-        await until(lambda: self.nat.counters.sessions_refused == 5)
-        self.assertEqual(len(self.states()), most)
-        elsewhere = self.udp_socket(IPv4Address("127.77.1.1"))
-        elsewhere.sendto(b"from elsewhere", public)
-        await until(lambda: len(self.states()) == most + 1)
-
-    async def test_a_changed_server_is_for_new_sessions(self) -> None:
-        server, _, public = self.open()
-        client = self.client()
-        await self.exchange(client, server, public, b"1")
         other = self.udp_socket()
-        site = self.site(other, ports=(public[1],))
-        self.nat.open(LEASED, site, site.servers[0])
+        second = attrs.evolve(site.servers[0], name="second", port=other.getsockname()[1])
+        self.nat.open(LEASED, site, second)
         await self.exchange(client, server, public, b"2")
         await self.exchange(self.client(), other, public, b"3")
+        self.assertEqual(sorted(flow.server for flow in self.nat.connections()), ["second", "server"])
 
     async def test_a_port_that_is_taken(self) -> None:
         taken = self.udp_socket(LEASED).getsockname()[1]
