@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory
+from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory, private_folder
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
@@ -103,6 +103,9 @@ class Appliance(Service):
         config = self.config
         for warning in config.warnings:
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))
+        if config.control_socket is not None:
+            # Before anything is done, for it would have to be undone.
+            private_folder(Path(config.control_socket).parent)
         recovered = self.store.open(recover=self._recover) if self.store is not None else Recovered()
         self.state.configure(config.pools, config.sites, zones_of(config), recovered)
         if self.store is not None:

@@ -66,7 +66,7 @@ class HorizonTests(SynchronousTestCase):
         self.assertGreater(seconds_a_record, 20)
 
     def test_a_slow_disk_shortens_answers(self) -> None:
-        """They count down to what is there, and are whole again when it has written."""
+        """They count down to what is there, but not below the minimum, and are whole again when it has written."""
         self.assertEqual(self.ttl(), 10)
         self.use()
         horizon = self.recorded().promised_until
@@ -76,12 +76,35 @@ class HorizonTests(SynchronousTestCase):
             self.setting.clock.advance(1)
             ttl = self.ttl()
             assert ttl is not None
-            self.assertLessEqual(self.setting.clock.seconds() + ttl, horizon)
+            self.assertLessEqual(ttl, max(horizon - self.setting.clock.seconds(), fakes.PERIODS.minimum))
             last = ttl
-        self.assertLessEqual(last, 2)
+        self.assertEqual(last, fakes.PERIODS.minimum)
         self.setting.journal.slow = False
         self.setting.journal.write()
         self.assertGreaterEqual(self.ttl() or 0, 10)
+
+    def test_a_site_that_nobody_asks_for_while_it_is_used(self) -> None:
+        """Its resets move the horizon too, so the first question after a long silence is answered in full."""
+        self.ttl()
+        self.use()
+        for _ in range(300):
+            self.setting.clock.advance(1)
+            self.setting.state.reclaim(limit=9)
+        self.assertEqual(self.ttl(), 10)
+
+    def test_nobody_is_refused_after_a_failure(self) -> None:
+        """The disk works again; what it does not know yet is promised for the minimum."""
+        self.ttl()
+        self.use()
+        self.setting.journal.failure = "no space left on device"
+        for _ in range(100):
+            self.setting.clock.advance(1)
+            self.setting.state.reclaim(limit=9)
+        self.setting.journal.slow = True
+        self.setting.journal.heal(self.setting.state.entries())
+        self.assertEqual(self.ttl(), fakes.PERIODS.minimum)
+        self.setting.journal.write()
+        self.assertEqual(self.ttl(), 10)
 
     def test_an_extension_that_is_lost_is_tried_again(self) -> None:
         self.ttl()

@@ -142,18 +142,14 @@ def _check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                 _check_in_zone(name, node, apexes, faults)
         _check_references(root, site.value, faults)
         _check_servers_of(site.value, site.node, faults)
+        _check_servers_once(root, site.value, faults)
         _check_ports(site.value, site.node, faults)
 
 
 def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
-    """One address a server: how many there may be, and that each server is there once."""
+    """One address a server: how many there may be."""
     if "pool" in site and "address" in site and site["pool"] is None and site["address"] is None:
         faults.add(node, "'pool' is required, or 'address' for a site that always has the same one")
-    seen: dict[object, Node] = {}
-    for server in site.get("servers", ()):
-        before = seen.setdefault(server.value, server.node)
-        if before is not server.node:
-            faults.add(server.node, f"this server is already {before.path} (line {before.line})")
     written = node.entries.get("servers")
     if "addresses" not in site or "servers" not in site or written is None or len(site["servers"]) < len(written.items):
         return  # what is wrong there has been told
@@ -169,6 +165,26 @@ def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
             written,
             f"not yet supported: {servers} servers behind {addresses} address{'es' if addresses > 1 else ''}; {hint}",
         )
+
+
+def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
+    """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
+    seen: dict[object, Node] = {}
+    for entry in site.get("servers", ()):
+        if isinstance(entry.value, Server):
+            server: Server | None = entry.value
+        else:
+            named = root.get("servers", {}).get(entry.value)
+            server = named.value.get("server") if named else None
+        name = server.name if server else entry.value
+        marks: dict[object, str] = {name: f"a server called '{shorten(str(name))}'"}
+        if server:
+            marks = {(server.address, server.port): "this server", **marks}
+        for mark, what in marks.items():
+            before = seen.setdefault(mark, entry.node)
+            if before is not entry.node:
+                faults.add(entry.node, f"{what} is already {before.path} (line {before.line})")
+                break
 
 
 def _named(site: Placed[SiteFields], written: str, faults: Faults) -> tuple[str | None, list[tuple[str, Node]]]:

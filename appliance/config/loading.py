@@ -68,6 +68,7 @@ def loads(text: str, *, file: str, folder: str) -> Config:
     state = _state_directory(root, folder)
     manhole = _manhole(root.get("control", {}), state, folder, faults)
     control_socket = _control_socket(root.get("control", {}), state, faults)
+    _check_sockets(root.get("control", {}), control_socket, manhole, faults)
     faults.refuse()
     config = _build(root, zones or {}, folder, manhole)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
@@ -206,3 +207,16 @@ def _socket(name: str, node: Node, state: str | None, faults: Faults) -> str:
     if len(os.fsencode(socket_path)) > _LONGEST_SOCKET_BYTES:
         faults.add(node, f"'{socket_path}' is too long for a UNIX socket; allowed: {_LONGEST_SOCKET_BYTES} bytes")
     return socket_path
+
+
+def _check_sockets(
+    control: ControlFields, control_socket: str | None, manhole: ManholeSocket | ManholeSSH | None, faults: Faults
+) -> None:
+    if isinstance(manhole, ManholeSocket) and control_socket and _same_path(manhole.path, control_socket):
+        place = control.get("socket") or control.get("manhole")
+        assert place is not None, "a manhole is written"
+        faults.add(place.node, f"'{control_socket}' is the manhole's socket as well; give each a path of its own")
+
+
+def _same_path(one: str, other: str) -> bool:
+    return os.path.normpath(one) == os.path.normpath(other)

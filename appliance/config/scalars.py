@@ -129,6 +129,9 @@ def address4(node: Node, faults: Faults) -> IPv4Address:
     found = address(node, faults)
     if isinstance(found, IPv6Address):
         raise faults.wrong(node, f"found {found}; allowed: an IPv4 address")
+    if int(found) >> 24 == 0:
+        # RFC 1122 s3.2.1.3, as for the addresses of a pool.
+        raise faults.wrong(node, f"found {found}; allowed: the address of one host")
     return found
 
 

@@ -189,7 +189,8 @@ class Reading:
         ]
         if (pin := self._state.pins.at(wanted)) is not None and pin.standing:
             begun: Row = {"address": str(wanted), "site": pin.site, "server": "", "pool": None, "from": unix(pin.since)}
-            current.append({**begun, "until": None, "used": True})
+            used = self._state.connections.count(wanted, pin.site) > 0
+            current.append({**begun, "until": None, "used": used})
         current = [row for row in current if at is None or row["from"] <= at <= now]
         if self._find is None:
             if not current:

@@ -67,6 +67,9 @@ class Addresses:
         """All addresses that are in the pool or still held in it."""
         return len(self._free) + len(self._held) + len(self._declined)
 
+    def is_free(self, address: Address) -> bool:
+        return int(address) in self._free
+
     def free_count(self) -> int:
         return len(self._free)
 

@@ -82,7 +82,10 @@ class Book:
     def remember(self, site: str, address: Address) -> None:
         """``address`` is free now, and ``site`` had it last."""
         others = (other for other in self.former.get(site, ()) if other != address)
-        self.former[site] = (address, *others)[:MOST_FORMER]
+        known = (address, *others)[:MOST_FORMER]
+        # Out and in again, so that the sites stand in the order in which they let go.
+        self.former.pop(site, None)
+        self.former[site] = known
 
     def promise(self, lease: Lease, ttl: int, now: float) -> None:
         """An answer promises it for ``ttl`` seconds from now; what was promised before still stands."""

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseReclaimed, LeaseReset, State
 from appliance.leasing.book import Book
-from appliance.leasing.lease import NEVER, Declined, Lease
+from appliance.leasing.lease import NEVER, Declined, Lease, Reach
 from appliance.model import Keys, Server, Site
 
 
 class Ending:
     """The part of a lease table that ends leases."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, reach: Reach) -> None:
         self._book = book
+        self._reach = reach
 
     def next_deadline(self) -> float | None:
         """When :meth:`reclaim` is worth calling; never later than the first end."""
@@ -48,14 +49,33 @@ class Ending:
             return self.cool(item, now, connections_end=connected and item.drain_until != NEVER)
         if not connected:
             return self.cool(item, now)
-        hold = book.pool.periods.hold
-        if hold and now - item.granted_at >= hold:
-            # Not to be taken up again, or the next question would undo it.
-            item.given_up = True
-            return self.drain(item, now, reason="held for as long as it may be", end_connections=True)
-        book.promise(item, book.span(item.recent_requests(now, book.pool.periods), offered=False), now)
+        if self._is_held_long_enough(item, now):
+            return self._let_off(item, now)
+        ttl = book.span(item.recent_requests(now, book.pool.periods), offered=False)
+        book.promise(item, ttl, now)
         book.postpone(item, item.ends_at)
+        # The next question is to find that the disk knows of it already.
+        self._reach(item, ttl, now)
         return LeaseReset(at=now, lease=book.record(item, now))
+
+    def _is_held_long_enough(self, lease: Lease, now: float) -> bool:
+        hold = self._book.pool.periods.hold
+        return bool(hold) and now - lease.granted_at >= hold
+
+    def _let_off(self, lease: Lease, now: float) -> Event:
+        # Not to be taken up again, or the next question would undo it.
+        lease.given_up = True
+        return self.drain(lease, now, reason="held for as long as it may be", end_connections=True)
+
+    def let_off(self, site: str, now: float) -> list[Event]:
+        """Drain the leases of a site that connections have held for ``hold``, however often it is asked for."""
+        if not self._book.pool.periods.hold:
+            return []
+        return [
+            self._let_off(lease, now)
+            for lease in self._book.of(site)
+            if lease.is_answered() and self._is_held_long_enough(lease, now) and self._book.is_connected(lease)
+        ]
 
     def cool(
         self, lease: Lease, now: float, *, connections_end: bool = False, since: float | None = None, floor: float = 0.0

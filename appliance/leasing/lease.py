@@ -21,6 +21,8 @@ they may.  A draining lease is not answered; its data path stands.  :class:`Decl
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from appliance.events import LeaseRecord, State
@@ -166,6 +168,10 @@ class Lease:
     def count_answer(self, now: float, periods: Periods) -> None:
         self.answers = self.recent_answers(now, periods) + 1.0
         self.answered_at = now
+
+
+Reach = Callable[[Lease, int, float], float]
+"""Of a lease, the TTL that an answer wants to carry, and now: the instant up to which it may promise."""
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -14,7 +14,7 @@ O(free addresses) at worst.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -23,7 +23,7 @@ from appliance.leasing.book import Book
 from appliance.leasing.connections import Connections
 from appliance.leasing.ending import Ending
 from appliance.leasing.granting import Granting
-from appliance.leasing.lease import NEVER, Counts, Lease, Promise
+from appliance.leasing.lease import NEVER, Counts, Lease, Promise, Reach
 from appliance.leasing.periods import Span, explain
 from appliance.leasing.restoring import Restoring
 from appliance.model import Address, Pool
@@ -44,10 +44,6 @@ class Explanation:
     span: Span
 
 
-Reach = Callable[[Lease, int, float], float]
-"""Of a lease, the TTL that an answer wants to carry, and now: the instant up to which it may promise."""
-
-
 def _anything(lease: Lease, ttl: int, now: float) -> float:
     return NEVER
 
@@ -65,7 +61,7 @@ class LeaseTable:
         self._book = Book(pool, connections)
         self._reach = reach
         self.granting = Granting(self._book)
-        self.ending = Ending(self._book)
+        self.ending = Ending(self._book, reach)
         self.restoring = Restoring(self._book)
         self.gates = self._book.gates
 
@@ -103,10 +99,12 @@ class LeaseTable:
         """The free addresses, the next to be granted first."""
         return self._book.addresses.free()
 
-    def former(self) -> dict[Address, str]:
-        """Free addresses whose last holder is remembered, longest free first."""
-        last = {address: site for site, addresses in self._book.former.items() for address in addresses}
-        return {address: last[address] for address in self.free() if address in last}
+    def former(self) -> Iterator[tuple[Address, str]]:
+        """Free addresses that a site is remembered to have had, with it; who let go longest ago first."""
+        for site, addresses in list(self._book.former.items()):
+            for address in reversed(addresses):
+                if self._book.addresses.is_free(address):
+                    yield address, site
 
     def waiting(self, now: float) -> list[str]:
         """The sites that were refused and still stand in line, in their turn."""

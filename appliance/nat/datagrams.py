@@ -33,7 +33,7 @@ _BATCH = 32
 _TRIES = 2
 """A socket reports an ICMP error once, in place of the send it was asked for; the next one goes out."""
 _FEWEST_OF_ONE_NETWORK = 64
-"""Sessions that one network may have of a site, however few the site may have in all."""
+"""A quarter of a small site's sessions is less than one busy network needs, so it may have this many."""
 _UNBOUND_TIMEOUT = 30.0
 """A session that has not shown a real client yet ends after this long without a datagram."""
 
@@ -289,8 +289,8 @@ class UdpListener:
 
 
 def _most_of_one_network(most: int) -> int:
-    """A quarter of a site's sessions, but not so few that a small site's neighbours shut each other out."""
-    return min(most, max(most // 4, _FEWEST_OF_ONE_NETWORK))
+    """:return: of a site that may have ``most`` in all; it can be more than that, which is a bound of its own."""
+    return max(most // 4, _FEWEST_OF_ONE_NETWORK)
 
 
 def _prefix(client: SocketAddress) -> str:

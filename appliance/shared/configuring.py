@@ -14,7 +14,7 @@ from appliance.errors import DataPathError
 from appliance.events import AddressFreed, AddressRemoved, LeaseReclaimed, LeaseRecord, Pinned, State, Unpinned
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable
-from appliance.leasing.table import Reach
+from appliance.leasing.lease import Reach
 from appliance.model import Address, Periods, Pool, Server, Site
 from appliance.naming import Zones
 from appliance.shared.pins import Pin
@@ -176,7 +176,7 @@ class Configuring:
                 self._complain(pin.site, pin.address, "has no data path", error)
                 pin.trouble = str(error)
             else:
-                pin.standing, pin.trouble = True, ""
+                pin.standing, pin.trouble, pin.since = True, "", self._seconds()
                 self.record(pin)
 
     def record(self, pin: Pin) -> None:
@@ -260,7 +260,9 @@ class Configuring:
             except DataPathError as error:
                 self._complain(site.name, pin.address, "stays as it was", error)
         taken: set[str] = set()
-        for table, lease in list(self._tables.leases_of(site.name)):
+        leases = list(self._tables.leases_of(site.name))
+        # Those whose server is still there keep it.
+        for table, lease in sorted(leases, key=lambda each: server_of(site, each[1].server) is None):
             free = (server for server in site.servers if server.name not in taken)
             server = server_of(site, lease.server) or next(free, site.servers[0])
             if lease.state in (State.OFFERED, State.BOUND):

@@ -26,6 +26,9 @@ from appliance.shared.telling import Telling
 MAX_DECLINES = 3
 """Most addresses that one grant tries before it gives up."""
 
+MOST_JOINED = 1000
+"""Most who wait for one grant; who asks beyond is refused, and may ask again."""
+
 RECLAIM_ON_DEMAND = 16
 """Most deadlines that a grant looks at when the reaper is late."""
 
@@ -65,6 +68,8 @@ class Grants:
         :return: a Deferred where the answer has to wait for the disk.
         """
         if site.name in self._joined:
+            if len(self._joined[site.name]) >= MOST_JOINED:
+                return Refusal.JOURNAL
             joined: Deferred[Outcome] = Deferred()
             self._joined[site.name].append(joined)
             return joined

@@ -3,11 +3,12 @@ How far answers may promise before the disk knows more.
 
 Each lease has a durable horizon: up to there its promises survive a crash.  A grant is written with some periods to
 spare, and the horizon is moved, ahead of need, when less than one period of it remains; so a busy site costs a record
-every few periods, not one a query.  While the move is on its way to the disk, answers are cut to what is there.
+every few periods, not one a query.  While the move is on its way to the disk, answers are cut to what is there, but
+never below the pool's minimum period.
 
-While the journal fails, existing leases go on: they are answered for the pool's minimum period at most, and a start
-after a crash keeps every lease it finds ended from other sites for that long (``restoring.py``).  So no answer is
-contradicted, and a full disk takes nobody's address away.
+That much is always promised, also while the journal fails: a start after a crash keeps every lease that it finds ended
+from other sites for the minimum and the grace (``restoring.py``), which covers it.  So no answer is contradicted, and a
+full or slow disk takes nobody's address away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from appliance.events import LeaseExtended
 from appliance.interfaces import Journal
 from appliance.leasing import Lease
-from appliance.leasing.table import Reach
+from appliance.leasing.lease import Reach
 from appliance.model import Pool
 from appliance.shared.telling import Telling
 
@@ -48,11 +49,9 @@ class Horizon:
             wanted = now + ttl
             if lease.durable_until - wanted >= ttl:
                 return wanted
-            if self._journal.failure is not None:
-                return max(lease.durable_until, now + shortest(pool()))
-            if lease.horizon <= lease.durable_until:
+            if lease.horizon <= lease.durable_until and self._journal.failure is None:
                 self._extend(lease, wanted + PERIODS_AHEAD * ttl, now, pool())
-            return lease.durable_until
+            return max(lease.durable_until, now + shortest(pool()))
 
         return reach
 

@@ -104,7 +104,7 @@ class SharedState:
                 for lease in leases:
                     if not lease.gone:
                         yield table.record(lease, self._seconds())
-            for address, site in table.former().items():
+            for address, site in table.former():
                 yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
         for pin in list(self.pins):
             yield Pinned(at=pin.since, site=pin.site, address=pin.address, static=pin.static)
@@ -160,6 +160,8 @@ class SharedState:
                 self._grants.denied[Refusal.EXHAUSTED.value] += 1
                 return Refusal.EXHAUSTED
         table = tables.by_pool[site.pool]
+        if held := table.ending.let_off(site_name, now):
+            self._telling.publish(held)
         promise = table.renew(site_name, now)
         if promise is None:
             return self._grants.grant(site, table, asker)

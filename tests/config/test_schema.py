@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.config import LogConfig, LogFormat, LogLevel, ManholeSocket, ManholeSSH, TCPLimits, notyet, pools, schema
+from appliance.config import LogConfig, LogFormat, LogLevel, TCPLimits, notyet, pools, schema
 from appliance.config.shapes import Shape
 from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Timeouts, Transport
 from tests.config import ROOT, ZONE, faults, read
@@ -268,40 +268,3 @@ class SectionTests(SynchronousTestCase):
     def test_log(self) -> None:
         log = read(ZONE + "control: {log: {format: json, level: error}}\n").log
         self.assertEqual(log, LogConfig(format=LogFormat.JSON, level=LogLevel.ERROR))
-
-
-class ManholeTests(SynchronousTestCase):
-    def said(self, keys: str) -> str:
-        (said,) = faults(ZONE + f"control: {{manhole: {keys}}}\n")
-        return said
-
-    def test_socket(self) -> None:
-        for keys, path in {
-            "{}": "/nowhere/var/manhole.sock",
-            "{socket: x}": "/nowhere/var/x",
-            "{socket: /x}": "/x",
-        }.items():
-            self.assertEqual(read(ZONE + f"control: {{manhole: {keys}}}\n").manhole, ManholeSocket(path))
-
-    def test_ssh(self) -> None:
-        folder = os.path.abspath(self.mktemp())
-        os.mkdir(folder)
-        file = os.path.join(folder, "keys")
-        text = ZONE + "control: {manhole: {ssh: '127.0.0.1:2222', authorized_keys: keys}}\n"
-        self.assertEqual(faults(text, folder), [f"a.yaml:8: control.manhole.authorized_keys: '{file}' is no file"])
-        open(file, "w").close()
-        self.assertEqual(read(text, folder).manhole, ManholeSSH(Endpoint(IPv4Address("127.0.0.1"), 2222), file))
-
-    def test_wrong(self) -> None:
-        for keys in (
-            "{ssh: '127.0.0.1:2222'}",
-            "{authorized_keys: x}",
-            "{socket: x, ssh: '127.0.0.1:1', authorized_keys: x}",
-        ):
-            self.assertIn("allowed: 'socket' alone, or 'ssh' together with 'authorized_keys'", self.said(keys))
-        self.assertIn("found nothing; write {}", self.said(""))
-        self.assertIn("too long for a UNIX socket; allowed: 107 bytes", self.said("{socket: %s}" % ("x" * 100)))
-        self.assertIn(
-            "the socket lies in the state folder",
-            faults(ZONE + "appliance: {state_directory: none}\ncontrol: {manhole: {}}\n")[0],
-        )

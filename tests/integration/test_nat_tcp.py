@@ -13,7 +13,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
-from appliance.errors import Blame, DataPathError
+from appliance.errors import DataPathError
 from appliance.model import Endpoint, Timeouts, Transport
 from tests.integration.sockets import (
     LEASED,

@@ -21,6 +21,7 @@ from tests.integration.sockets import (
 )
 
 CLIENT = IPv4Address("127.0.101.100")
+NEXT_NETWORK = IPv4Address("127.0.102.100")
 Address = tuple[str, int]
 
 
@@ -177,6 +178,7 @@ class Bounds(UdpCase):
     """Sessions of a site are bounded, over all its ports and addresses, and so are those of one network."""
 
     async def test_max_sessions(self) -> None:
+        """Whatever networks they come from."""
         server = self.udp_socket()
         ports = tuple(free_port(LEASED, socket.SOCK_DGRAM) for _ in range(2))
         site = self.site(server, ports=ports, max_sessions=2)
@@ -185,7 +187,7 @@ class Bounds(UdpCase):
         first.sendto(b"1", (str(LEASED), ports[0]))
         self.client().sendto(b"2", (str(LEASED), ports[1]))
         await until(lambda: len(self.nat.connections()) == 2)
-        self.client().sendto(b"3", (str(LEASED), ports[0]))
+        self.udp_socket(NEXT_NETWORK).sendto(b"3", (str(LEASED), ports[0]))
         await until(lambda: self.nat.counters.sessions_refused == 1)
         first.sendto(b"4", (str(LEASED), ports[0]))  # a session that is there goes on
         got = sorted([await in_thread(server.recv, 10) for _ in range(3)])
@@ -208,7 +210,7 @@ class Bounds(UdpCase):
         _, _, public = self.open(max_sessions=300)
         _, _, elsewhere = self.open(max_sessions=300, name="b.example")
         await self.crowd(public, most=75)
-        self.udp_socket(IPv4Address("127.0.102.100")).sendto(b"from the next network", public)
+        self.udp_socket(NEXT_NETWORK).sendto(b"from the next network", public)
         await until(lambda: len(self.states()) == 76)
         self.client().sendto(b"to another site", elsewhere)
         await until(lambda: len(self.states()) == 77)

@@ -301,6 +301,18 @@ class HoldTests(SynchronousTestCase):
         [*_, reclaimed] = [event for event in driver.reclaim(now + 300, limit=9) if isinstance(event, LeaseReclaimed)]
         self.assertTrue(reclaimed.connections_end)
 
+    def test_however_often_it_is_asked_for(self) -> None:
+        """Questions renew, so the end never comes; ``hold`` does."""
+        driver = Driver(2, attrs.evolve(fakes.PERIODS, hold=30))
+        driver.ask("a", 0.0)
+        driver.connect("a", 1.0)
+        for now in range(2, 30):
+            self.assertEqual(driver.table.ending.let_off("a", float(now)), [])
+            self.assertEqual(driver.ask("a", float(now)).address, driver.first)  # type: ignore[union-attr]
+        [drained] = driver.table.ending.let_off("a", 30.0)
+        self.assertIsInstance(drained, LeaseDraining)
+        self.assertEqual(driver.ask("a", 30.0).address, driver.rest[0])  # type: ignore[union-attr]
+
     def test_a_draining_lease_ends_with_its_last_connection(self) -> None:
         """It does not wait for the drain timeout."""
         driver = Driver(1)
