@@ -165,13 +165,13 @@ class Lease:
     def recent_answers(self, now: float, periods: Periods) -> float:
         return decayed(self.answers, now - self.answered_at, periods)
 
-    def count_answer(self, now: float, periods: Periods) -> None:
-        self.answers = self.recent_answers(now, periods) + 1.0
+    def count_answers(self, count: int, now: float, periods: Periods) -> None:
+        self.answers = self.recent_answers(now, periods) + count
         self.answered_at = now
 
 
-Reach = Callable[[Lease, int, float], float]
-"""Of a lease, the TTL that an answer wants to carry, and now: the instant up to which it may promise."""
+Reach = Callable[[Lease, float, float], float]
+"""Of a lease, for how long an answer wants to promise, and now: the instant up to which it may promise."""
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -44,7 +44,7 @@ class Explanation:
     span: Span
 
 
-def _anything(lease: Lease, ttl: int, now: float) -> float:
+def _anything(lease: Lease, seconds: float, now: float) -> float:
     return NEVER
 
 
@@ -150,7 +150,7 @@ class LeaseTable:
 
     # -- answering -------------------------------------------------------------------------------------------------
 
-    def renew(self, site: str, now: float) -> Promise | None:
+    def renew(self, site: str, now: float, ahead: float = 0.0) -> Promise | None:
         """
         What a query for a site that holds an address is answered (1.2).
 
@@ -158,38 +158,48 @@ class LeaseTable:
         Queries that bring no connection renew ``unused_renewals`` times, counted once a period; after that the TTL
         counts down to what was promised.
 
+        :param ahead: for so many seconds the same answer is given to others who ask; the promise covers them all.
         :return: None when the site holds nothing, or has less than a second left of a lease that it does not use: then
-            it is a newcomer.
+            it is a newcomer.  With ``ahead`` also where nothing can be said ahead of time.
         """
         leases = self._book.of(site)
         if len(leases) == 1:
-            return self._renew(leases[0], now) if leases[0].is_answered() else None
+            return self._renew(leases[0], now, ahead) if leases[0].is_answered() else None
         candidates = [lease for lease in leases if lease.is_answered()]
         while candidates:
             lease = self._least_asked(candidates, now)
-            promise = self._renew(lease, now)
+            promise = self._renew(lease, now, ahead)
             if promise is not None:
-                lease.count_answer(now, self.pool.periods)
+                lease.count_answers(1, now, self.pool.periods)
                 return promise
             candidates.remove(lease)
         return None
 
-    def _renew(self, lease: Lease, now: float) -> Promise | None:
+    def _renew(self, lease: Lease, now: float, ahead: float) -> Promise | None:
         book, periods = self._book, self._book.pool.periods
         ttl = book.span(lease.recent_requests(now, periods), offered=lease.state is State.OFFERED)
         if now >= lease.counted_at + ttl and not book.is_connected(lease):
             if lease.unused >= periods.unused_renewals:
-                left = min(ttl, int(lease.promised_until - now))
-                return Promise(lease.address, left, now + left) if left >= 1 else None
+                left = min(ttl, int(lease.promised_until - now - ahead))
+                return Promise(lease.address, left, now + ahead + left) if left >= 1 else None
             lease.unused += 1
             lease.counted_at = now
-        reach = self._reach(lease, ttl, now)
-        if reach < now + ttl:
-            ttl = int(reach - now)
+        reach = self._reach(lease, ttl + ahead, now)
+        if reach < now + ahead + ttl:
+            # What is not on the disk yet is promised from one answer to the next, never ahead.
+            ttl = 0 if ahead else int(reach - now)
             if ttl < 1:
                 return None
-        book.promise(lease, ttl, now)
-        return Promise(lease.address, ttl, now + ttl)
+        book.promise(lease, ttl, now + ahead)
+        return Promise(lease.address, ttl, now + ahead + ttl)
+
+    def answered_also(self, site: str, address: Address, count: int, now: float) -> None:
+        """The last answer for ``site``, which named ``address``, was given to ``count`` others too."""
+        leases = self._book.of(site)
+        if len(leases) > 1:
+            for lease in leases:
+                if lease.address == address:
+                    lease.count_answers(count, now, self.pool.periods)
 
     def _least_asked(self, leases: list[Lease], now: float) -> Lease:
         """The one whose server has the fewest requests: connections and answers, decayed, by weight (1.5)."""

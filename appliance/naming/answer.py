@@ -102,7 +102,8 @@ def _feeds_itself(rrset: RRset) -> bool:
 
 def leased(needs: NeedsLease, address: IPv4Address, ttl: int) -> Answer:
     """Complete an answer with the address that the site holds."""
-    return Answer(answer=(*needs.chain, RRset(needs.owner, _A, ttl, (_address_rdata(address),))))
+    record = RRset(needs.owner, _A, ttl, (_address_rdata(address),))
+    return Answer(answer=(*needs.chain, record), site=needs.site)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -114,7 +115,7 @@ def _address_rdata(address: IPv4Address) -> dns.rdata.Rdata:
 def exhausted(needs: NeedsLease) -> Answer:
     """NODATA for want of an address, cached for 5 s at most."""
     soa = attrs.evolve(needs.soa, ttl=min(needs.soa.ttl, EXHAUSTED_TTL))
-    return Answer(answer=needs.chain, authority=(soa,))
+    return Answer(answer=needs.chain, authority=(soa,), for_all=False)
 
 
 def _step(

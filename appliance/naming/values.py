@@ -48,6 +48,9 @@ class Answer:
     What a response says; header bits that depend on the query are the shell's.
 
     :param truncated: the asker is to come back over TCP.
+    :param site: whose lease the last address record is; None where no lease is in it.
+    :param for_all: whoever asks the same gets the same, until the zones or the lease of ``site`` change.
+    :param scope: how many bits of the asker's network (RFC 7871) it depends on.
     """
 
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR
@@ -57,6 +60,9 @@ class Answer:
     additional: tuple[RRset, ...] = ()
     truncated: bool = False
     error: ExtendedError | None = None
+    site: str | None = None
+    for_all: bool = True
+    scope: int = 0
 
 
 @attrs.frozen(kw_only=True)

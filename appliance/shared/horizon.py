@@ -45,12 +45,12 @@ class Horizon:
         :param pool: the pool of the table that the result is for, as it is configured when a lease is renewed.
         """
 
-        def reach(lease: Lease, ttl: int, now: float) -> float:
-            wanted = now + ttl
-            if lease.durable_until - wanted >= ttl:
+        def reach(lease: Lease, seconds: float, now: float) -> float:
+            wanted = now + seconds
+            if lease.durable_until - wanted >= seconds:
                 return wanted
             if lease.horizon <= lease.durable_until and self._journal.failure is None:
-                self._extend(lease, wanted + PERIODS_AHEAD * ttl, now, pool())
+                self._extend(lease, wanted + PERIODS_AHEAD * seconds, now, pool())
             return max(lease.durable_until, now + shortest(pool()))
 
         return reach

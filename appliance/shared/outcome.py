@@ -47,10 +47,10 @@ def refused(needs: NeedsLease, refusal: Refusal, how: Exhausted) -> Answer | Non
     :return: None where the query is to be dropped.
     """
     if refusal in (Refusal.COOKIE, Refusal.STREAM):
-        return Answer(truncated=True)
+        return Answer(truncated=True, for_all=False)
     error = _ERRORS[refusal]
     if how is Exhausted.DROP:
         return None
     if how is Exhausted.NODATA:
         return attrs.evolve(exhausted(needs), error=error)
-    return Answer(rcode=dns.rcode.SERVFAIL, authoritative=False, error=error)
+    return Answer(rcode=dns.rcode.SERVFAIL, authoritative=False, error=error, for_all=False)

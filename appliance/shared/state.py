@@ -144,6 +144,22 @@ class SharedState:
 
     def lease(self, site_name: str, asker: Asker | None = None) -> Outcome | Deferred[Outcome]:
         """Renew the lease of a site, or grant one; a Refusal when there is no address for it now."""
+        promise = self.renew(site_name, asker)
+        if promise is not None:
+            return promise
+        pin = self._tables.pins.of(site_name)
+        if pin is not None and pin.static:
+            self._grants.denied[Refusal.EXHAUSTED.value] += 1
+            return Refusal.EXHAUSTED
+        site = self._tables.sites[site_name]
+        return self._grants.grant(site, self._tables.by_pool[site.pool], asker)
+
+    def renew(self, site_name: str, asker: Asker | None = None, ahead: float = 0.0) -> Promise | None:
+        """
+        What a site that has an address is answered; None where it has none.
+
+        :param ahead: for so many seconds others are given the same answer; None also where that cannot be promised.
+        """
         tables = self._tables
         site = tables.sites[site_name]
         now = self._seconds()
@@ -155,20 +171,25 @@ class SharedState:
                 self._configuring.record(pin)
             if pin.is_answered():
                 ttl = maximum_ttl(tables.pools, site)
-                return Promise(pin.address, ttl, now + ttl)
+                return Promise(pin.address, ttl, now + ahead + ttl)
             if pin.static:
-                self._grants.denied[Refusal.EXHAUSTED.value] += 1
-                return Refusal.EXHAUSTED
+                return None
         table = tables.by_pool[site.pool]
         if held := table.ending.let_off(site_name, now):
             self._telling.publish(held)
-        promise = table.renew(site_name, now)
+        promise = table.renew(site_name, now, ahead)
         if promise is None:
-            return self._grants.grant(site, table, asker)
+            return None
         if site.addresses > 1 and table.granting.wants_another(site, now):
             self._grants.grow(site, table, asker)
         self._telling.happened["LeaseRenewed"] += 1
         return promise
+
+    def answered_also(self, site_name: str, address: Address, count: int) -> None:
+        """The last answer for a site, which named ``address``, was given ``count`` times more."""
+        site = self._tables.sites.get(site_name)
+        if site is not None and site.addresses > 1:
+            self._tables.by_pool[site.pool].answered_also(site_name, address, count, self._seconds())
 
     def _complete(self, needs: NeedsLease, outcome: Outcome) -> Answer | None:
         if isinstance(outcome, Promise):
