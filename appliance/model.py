@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import attrs
 
@@ -151,10 +151,15 @@ class Proof(enum.IntEnum):
 
 @attrs.frozen
 class Asker:
-    """Who asks a question: the address that the query came from, and how sure that is."""
+    """
+    Who asks a question: the address that the query came from, and how sure that is.
+
+    :param client: the network of whom a resolver asks for (RFC 7871), where it says so and may.
+    """
 
     source: IPv4Address | IPv6Address
     proof: Proof
+    client: IPv4Network | IPv6Network | None = None
 
 
 class Exhausted(enum.Enum):

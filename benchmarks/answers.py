@@ -49,7 +49,7 @@ def configuration(port: int) -> str:
     )
     return (
         "appliance: {state_directory: none, stop_timeout: 0s}\n"
-        f"dns: {{listen: ['{HOST}:{port}'], zones: {{example.com: {{records: "
+        f"dns: {{listen: ['{HOST}:{port}'], rate_limit: {{responses_per_second: 0}}, zones: {{example.com: {{records: "
         '"@ 3600 SOA ns1 hostmaster 1 7200 3600 1209600 60\\n@ 3600 NS ns1\\nns1 3600 A 127.0.0.1\\n"}}}\n'
         "pools: {public: {addresses: [127.90.0.0/22], period: {base: 300s, offer: 300s}, "
         "quota: {per_source: 10000}, pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}}}\n"

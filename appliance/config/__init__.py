@@ -20,6 +20,7 @@ from appliance.config.values import (
     LogLevel,
     ManholeSocket,
     ManholeSSH,
+    RateLimit,
     TCPLimits,
     ZoneConfig,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "LogLevel",
     "ManholeSSH",
     "ManholeSocket",
+    "RateLimit",
     "TCPLimits",
     "ZoneConfig",
     "load",

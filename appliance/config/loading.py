@@ -79,29 +79,18 @@ def _build(
     root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str, manhole: ManholeSocket | ManholeSSH | None
 ) -> Config:
     """The values of a file without faults, where every key has its value or its default."""
-    cookies = root["dns"]["cookies"]
-    secret = cookies["secret"]
     appliance, control = root["appliance"], root["control"]
     servers = {name: named.value["server"] for name, named in root["servers"].items()}
     sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
     return Config(
-        name=appliance["name"] or socket.gethostname(),
+        name=_name(root),
         state_directory=None,
         snapshot_interval=appliance["snapshot_interval"],
         fsync=appliance["fsync"],
         history=appliance["history"],
         stop_timeout=appliance["stop_timeout"],
         max_files=appliance["max_files"],
-        dns=DNSConfig(
-            listen=tuple(each.value for each in root["dns"]["listen"] or ()) or (DEFAULT_LISTEN,),
-            zones=tuple(zone for zone in zones.values() if zone),
-            udp_payload=root["dns"]["udp_payload"],
-            tcp=root["dns"]["tcp"],
-            cookies=CookieConfig(
-                enabled=cookies["enabled"],
-                secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
-            ),
-        ),
+        dns=_dns(root, zones, folder),
         pools=_pools(root),
         servers=MappingProxyType(servers),
         sites=MappingProxyType({site.name: site for site in sites}),
@@ -109,6 +98,31 @@ def _build(
         manhole=manhole,
         log=control["log"],
     )
+
+
+def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str) -> DNSConfig:
+    section = root["dns"]
+    cookies, nsid = section["cookies"], section["nsid"]
+    secret = cookies["secret"]
+    return DNSConfig(
+        listen=tuple(each.value for each in section["listen"] or ()) or (DEFAULT_LISTEN,),
+        zones=tuple(zone for zone in zones.values() if zone),
+        udp_payload=section["udp_payload"],
+        tcp=section["tcp"],
+        cookies=CookieConfig(
+            enabled=cookies["enabled"],
+            secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
+        ),
+        rate_limit=section["rate_limit"],
+        nsid=_name(root) if nsid is None else nsid,
+        version=section["version"],
+        client_subnet=section["client_subnet"],
+    )
+
+
+def _name(root: Root) -> str:
+    """This appliance's name."""
+    return root["appliance"]["name"] or socket.gethostname()
 
 
 def _pools(root: Root) -> MappingProxyType[str, Pool]:

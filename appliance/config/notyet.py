@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "dns": frozenset({"nsid", "rate_limit", "client_subnet", "tsig"}),
+    "dns": frozenset({"tsig"}),
     "dns.zones.*": frozenset({"primary", "transfer"}),
     "servers.*": frozenset(
         {

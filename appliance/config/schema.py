@@ -13,6 +13,7 @@ from typing import TypedDict
 import attrs
 
 from appliance.config.faults import Faults, Unusable
+from appliance.config.limits import rate_limit, tcp_limits
 from appliance.config.pools import POOL, PoolFields
 from appliance.config.scalars import (
     address,
@@ -29,12 +30,15 @@ from appliance.config.scalars import (
 )
 from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
 from appliance.config.tree import Node
-from appliance.config.values import LogConfig, LogFormat, LogLevel, TCPLimits
+from appliance.config.values import LogConfig, LogFormat, LogLevel, RateLimit, TCPLimits
 from appliance.events import Fsync
 from appliance.model import Endpoint, Server, Service, Site, Timeouts, Transport
 
 MOST_SERVERS = 1024
 """Of one site."""
+
+MOST_TOLD = 100
+"""Bytes of a name server's identity; in every response to whom asks for it."""
 
 MOST_PORTS = 1024
 """Public ports of one site; each is a listening socket for as long as the site holds an address."""
@@ -51,6 +55,10 @@ class DNSFields(TypedDict, total=False):
     udp_payload: int
     tcp: TCPLimits
     cookies: CookieFields
+    rate_limit: RateLimit
+    nsid: str | None
+    version: str
+    client_subnet: bool
 
 
 class CookieFields(TypedDict, total=False):
@@ -160,19 +168,22 @@ def _secret_file(node: Node, faults: Faults) -> str:
     return name
 
 
+def _told(node: Node, faults: Faults) -> str:
+    """A reader of text that askers of the name server are told, which has to fit into a TXT record; may be empty."""
+    if node.kind == "text" and not node.text:
+        return ""
+    found = text(node, faults)
+    if len(found.encode()) > MOST_TOLD or not found.isprintable():
+        raise faults.wrong(node, f"found {node.found()}; allowed: at most {MOST_TOLD} bytes, or '' to tell nothing")
+    return found
+
+
 def _manhole(node: Node, faults: Faults) -> Fields:
     if node.kind == "nothing":
         raise faults.wrong(node, "found nothing; write {} for a socket with its default name, or leave the key out")
     return _MANHOLE.read(node, faults)
 
 
-_TCP = shape(
-    "dns.tcp",
-    TCPLimits,
-    max_connections=integer(1, 1_000_000),
-    idle_timeout=duration(0.1, 86400),
-    max_queries=integer(1, 1_000_000_000),
-)
 _ZONE = Shape("dns.zones.*", {"file": Key(placed(path), None), "records": Key(placed(text), None)})
 _COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(_secret_file), None)})
 _DNS = Shape(
@@ -181,8 +192,12 @@ _DNS = Shape(
         "listen": Key(sequence(endpoint, required=True), None),
         "zones": Key(named(_ZONE.read), {}),
         "udp_payload": Key(integer(512, 4096), 1232),
-        "tcp": Key(whole(_TCP, TCPLimits), TCPLimits()),
+        "tcp": Key(tcp_limits, TCPLimits()),
         "cookies": Key(_COOKIES.read, {"enabled": True, "secret": None}),
+        "rate_limit": Key(rate_limit, RateLimit()),
+        "nsid": Key(_told, None),
+        "version": Key(_told, ""),
+        "client_subnet": Key(yes_no, False),
     },
 )
 _APPLIANCE = Shape(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 
 import attrs
 import dns.name
@@ -32,6 +33,26 @@ class TCPLimits:
     max_connections: int = 512
     idle_timeout: float = 10.0
     max_queries: int = 1000
+
+
+@attrs.frozen(kw_only=True)
+class RateLimit:
+    """
+    How many responses of one kind go to one network over UDP.
+
+    :param responses_per_second: 0 for no limit.
+    :param window: seconds that a flood's debt lasts beyond its end, at most.
+    :param slip: every so manieth response beyond the rate says TC=1 instead of being dropped; 0: none.
+    :param ipv4_prefix: bits of an address that are its network; ``ipv6_prefix`` likewise.
+    :param exempt: networks that are not limited.
+    """
+
+    responses_per_second: int = 50
+    window: float = 5.0
+    slip: int = 2
+    ipv4_prefix: int = 24
+    ipv6_prefix: int = 56
+    exempt: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +91,9 @@ class DNSConfig:
     :param listen: each endpoint serves UDP and TCP; at least one, none twice.
     :param zones: in the order of the file; no apex twice.
     :param udp_payload: largest UDP answer in bytes, 512 to 4096.
+    :param nsid: what an asker of NSID and of ``id.server`` is told; empty: nothing.
+    :param version: what an asker of ``version.bind`` is told; empty: nothing.
+    :param client_subnet: EDNS client subnets are read; else they are ignored.
     """
 
     listen: tuple[Endpoint, ...]
@@ -77,6 +101,10 @@ class DNSConfig:
     udp_payload: int = 1232
     tcp: TCPLimits = TCPLimits()
     cookies: CookieConfig = CookieConfig()
+    rate_limit: RateLimit = RateLimit()
+    nsid: str = ""
+    version: str = ""
+    client_subnet: bool = False
 
 
 class LogFormat(enum.Enum):

@@ -16,7 +16,6 @@ from pathlib import Path
 from siphash24 import siphash24  # type: ignore[import-not-found]
 
 from appliance.errors import ListenError
-from appliance.nameserver.sources import Source
 
 SECRET_BYTES = 16
 CLIENT_BYTES = 8
@@ -24,6 +23,8 @@ SERVER_BYTES = 16
 
 LIFETIME = 3600
 """Seconds for which a server cookie is good (RFC 9018 s4.3)."""
+RENEWED_AFTER = LIFETIME // 2
+"""Seconds after which a client that keeps asking is given a new one."""
 AHEAD = 300
 """Seconds that its time may be in our future, for servers that share a secret and not quite a clock."""
 
@@ -50,10 +51,10 @@ class Cookies:
         self._secrets = (secret,) if previous is None else (secret, previous)
         self._wall = wall
 
-    def check(self, client: bytes, server: bytes, source: Source) -> CookieState:
+    def check(self, client: bytes, server: bytes, source: bytes) -> CookieState:
         """
         :param client: the client cookie, ``server``: what came with it, perhaps nothing.
-        :param source: the address that the query came from.
+        :param source: the address that the query came from, 4 or 16 bytes.
         """
         if not server:
             return CookieState.CLIENT_ONLY
@@ -71,14 +72,26 @@ class Cookies:
                 return CookieState.VALID
         return CookieState.INVALID
 
-    def make(self, client: bytes, source: Source) -> bytes:
-        """The server cookie for a client cookie at an address; 16 bytes."""
+    def make(self, client: bytes, source: bytes) -> bytes:
+        """A server cookie for a client cookie at an address; 16 bytes."""
         head = _HEAD.pack(_VERSION, int(self._wall()) % 2**32)
         return head + _hash(client, head, source, self._secrets[0])
 
+    def again(self, client: bytes, server: bytes, source: bytes, state: CookieState) -> bytes:
+        """
+        The server cookie to answer with: the one that came while it is young (RFC 9018 s4.3), else a new one.
 
-def _hash(client: bytes, head: bytes, source: Source, secret: bytes) -> bytes:
-    return bytes(siphash24(client + head + source.packed, key=secret).digest())
+        :param state: what :meth:`check` said of it.
+        """
+        if state is CookieState.VALID:
+            _, made_at = _HEAD.unpack_from(server)
+            if (int(self._wall()) - made_at + 2**31) % 2**32 - 2**31 < RENEWED_AFTER:
+                return server
+        return self.make(client, source)
+
+
+def _hash(client: bytes, head: bytes, source: bytes, secret: bytes) -> bytes:
+    return bytes(siphash24(client + head + source, key=secret).digest())
 
 
 def secret_from(path: Path) -> bytes:

@@ -5,7 +5,8 @@ What is not a query is dropped (QR=1 above all: answering answers makes loops be
 cannot be understood gets the header back with a code.  dnspython reads and writes the messages.
 
 Theory of operation: ``respond`` reads the query; ``_decide`` judges its cookie and asks for an answer, which comes now
-or (a new lease waits for the disk) later; ``_response`` writes it.
+or (a new lease waits for the disk) later; ``_response`` asks the rate limiter, writes it, and shows it to the wire
+cache, which answers most queries before they come here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from twisted.python.failure import Failure
 
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
+from appliance.nameserver.identity import Identity
+from appliance.nameserver.query import Query, client_network
+from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
 from appliance.nameserver.sources import Source
+from appliance.nameserver.wirecache import WireCache
 from appliance.naming import Answer, Question, RRset
 from appliance.naming.names import to_name, wire
 
@@ -47,8 +52,13 @@ Response = bytes | Deferred[bytes | None] | None
 _QR = 0x8000
 _RD = 0x0100
 _BADVERS = Answer(rcode=dns.rcode.BADVERS, authoritative=False)
+_BADCOOKIE = Answer(rcode=dns.rcode.BADCOOKIE, authoritative=False, for_all=False)
+_COOKIE_ONLY = Answer(authoritative=False, for_all=False)
+_REFUSED = Answer(rcode=dns.rcode.REFUSED, authoritative=False)
+_FORMERR = Answer(rcode=dns.rcode.FORMERR, authoritative=False)
+_SERVFAIL = Answer(rcode=dns.rcode.SERVFAIL, authoritative=False, for_all=False)
+_SLIP = Answer(truncated=True, for_all=False)
 _TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
-_SERVFAIL = Answer(rcode=dns.rcode.SERVFAIL, authoritative=False)
 
 
 class Responder:
@@ -56,14 +66,33 @@ class Responder:
     :param answer: decides; None means that the query is to be dropped.
     :param udp_payload: longest UDP response that we send, and what our OPT says (RFC 6891 s6.2.5).
     :param cookies: None when there are to be none.
+    :param limiter: None when there is to be no limit.
+    :param seconds: the clock of the limiter.
+    :ivar datagrams: remembers what was answered over UDP, ``streams`` over TCP; None: nothing is remembered.
     """
 
     _log = Logger()
 
-    def __init__(self, answer: Decide, *, udp_payload: int, cookies: Cookies | None = None) -> None:
+    def __init__(
+        self,
+        answer: Decide,
+        *,
+        udp_payload: int,
+        cookies: Cookies | None = None,
+        limiter: RateLimiter | None = None,
+        seconds: Callable[[], float] = float,
+        identity: Identity | None = None,
+    ) -> None:
         self._answer = answer
         self.udp_payload = udp_payload
         self._cookies = cookies
+        self._limiter = limiter
+        self._seconds = seconds
+        self.identity = identity or Identity()
+        self.client_subnet = False
+        self.keepalive = 0.0
+        self.datagrams: WireCache | None = None
+        self.streams: WireCache | None = None
         self.happened: Counter[str] = Counter()
 
     def respond(self, data: bytes, *, stream: bool, source: Source) -> Response:
@@ -81,110 +110,172 @@ class Responder:
             self.happened["dropped"] += 1
             return None
         self.happened["queries"] += 1
+
+        def in_short(rcode: dns.rcode.Rcode) -> bytes | None:
+            """A response without a question: the query's id, opcode and RD, and a code."""
+            if not stream and self._judge(error_kind(rcode), source) is not Verdict.SEND:
+                return None
+            self.happened[dns.rcode.to_text(rcode)] += 1
+            return struct.pack("!HHHHHH", ident, _QR | flags & (0x7800 | _RD) | rcode, 0, 0, 0, 0)
+
         opcode = flags >> 11 & 0xF
         if opcode != dns.opcode.QUERY:
-            return self._header(ident, flags, dns.rcode.NOTIMP)
-        if questions != 1:
-            return self._header(ident, flags, dns.rcode.FORMERR)
+            return in_short(dns.rcode.NOTIMP)
+        if questions > 1:
+            return in_short(dns.rcode.FORMERR)
         try:
-            query = dns.message.from_wire(data)
+            query = self._read(data, source, stream=stream)
         except (dns.exception.DNSException, ValueError, struct.error, IndexError):
-            return self._header(ident, flags, dns.rcode.FORMERR)
+            return in_short(dns.rcode.FORMERR)
+        if not questions and query.cookie is None:
+            return in_short(dns.rcode.FORMERR)
 
         def broken(failure: Failure) -> bytes:
             # A reactor edge: whatever is wrong with this answer, the next query must be answered.
             self._log.failure(
-                "{event}: no answer to {question}", failure, event="answer-failed", question=query.question
+                "{event}: no answer to {question}", failure, event="answer-failed", question=query.message.question
             )
             try:
                 # Whole, for an asker that sent a cookie discards a response without one (RFC 7873 s5.3).
-                return self._response(query, _SERVFAIL, source, stream=stream) or b""
+                return self._render(query, _SERVFAIL).to_wire()
             except Exception:
-                return self._header(ident, flags, dns.rcode.SERVFAIL)
+                return in_short(dns.rcode.SERVFAIL) or b""
 
         try:
-            answer = self._decide(query, source, stream=stream)
+            answer = self._decide(query)
             if isinstance(answer, Deferred):
-                late = answer.addCallback(lambda answer: self._response(query, answer, source, stream=stream))
-                return late.addErrback(broken)
-            return self._response(query, answer, source, stream=stream)
+                return answer.addCallback(lambda answer: self._response(query, answer)).addErrback(broken)
+            return self._response(query, answer)
         except Exception:
             return broken(Failure())
 
-    def _decide(
-        self, query: dns.message.Message, source: Source, *, stream: bool
-    ) -> Answer | Deferred[Answer | None] | None:
-        if query.edns > 0:
-            return _BADVERS
-        [question] = query.question
-        if question.rdclass != dns.rdataclass.IN or question.rdtype in _TRANSFERS:
-            return Answer(rcode=dns.rcode.REFUSED, authoritative=False)
-        proof = Proof.STREAM if stream else Proof.NONE
-        cookie = self._cookie(query)
-        if cookie is not None and self._cookies is not None:
-            state = self._cookies.check(cookie.client, cookie.server, source)
-            self.happened[f"cookie-{state.value}"] += 1
-            if state is CookieState.VALID:
-                proof = max(proof, Proof.COOKIE)
-        return self._answer(Question(wire(question.name), question.rdtype), Asker(source, proof))
+    def _read(self, data: bytes, source: Source, *, stream: bool) -> Query:
+        message = dns.message.from_wire(data)
+        query = Query(data=data, message=message, source=source, stream=stream)
+        cookie = query.option(dns.edns.OptionType.COOKIE)
+        if self._cookies is None or not isinstance(cookie, dns.edns.CookieOption):
+            return query
+        state = self._cookies.check(cookie.client, cookie.server, source.packed)
+        self.happened[f"cookie-{state.value}"] += 1
+        return Query(data=data, message=message, source=source, stream=stream, cookie=cookie, state=state)
 
-    def _response(
-        self, query: dns.message.Message, answer: Answer | None, source: Source, *, stream: bool
-    ) -> bytes | None:
+    def _decide(self, query: Query) -> Answer | Deferred[Answer | None] | None:
+        message = query.message
+        if message.edns > 0:
+            return _BADVERS
+        if not message.question:
+            # RFC 7873 s5.4: a client that wants nothing but a cookie.
+            return _BADCOOKIE if query.state is CookieState.INVALID else _COOKIE_ONLY
+        [question] = message.question
+        if question.rdclass != dns.rdataclass.IN or question.rdtype in _TRANSFERS:
+            return _REFUSED
+        client = None
+        subnet = query.option(dns.edns.OptionType.ECS)
+        if self.client_subnet and isinstance(subnet, dns.edns.ECSOption):
+            try:
+                client = client_network(subnet)
+            except dns.exception.FormError:
+                return _FORMERR
+        proof = Proof.STREAM if query.stream else Proof.NONE
+        if query.state is CookieState.VALID:
+            proof = max(proof, Proof.COOKIE)
+        return self._answer(Question(wire(question.name), question.rdtype), Asker(query.source, proof, client))
+
+    def _response(self, query: Query, answer: Answer | None) -> bytes | None:
         if answer is None:
             self.happened["dropped"] += 1
             return None
+        kind = self._kind(query, answer)
+        if not query.stream and query.state is not CookieState.VALID:
+            verdict = self._judge(kind, query.source)
+            if verdict is Verdict.DROP:
+                return None
+            if verdict is Verdict.SLIP:
+                # Who sent a client cookie has only to send it again with ours; others come over TCP.
+                answer = _SLIP if query.cookie is None else _BADCOOKIE
+        response = self._render(query, answer)
+        self.happened[dns.rcode.to_text(response.rcode())] += 1
+        limit = STREAM_LIMIT if query.stream else self._datagram_limit(query.message)
+        data = bytes(response.to_wire(max_size=limit, prefer_truncation=True) or b"")
+        cache = self.streams if query.stream else self.datagrams
+        if cache is not None and answer.for_all:
+            cache.learn(query.data, data, answer, kind)
+        return data
+
+    def _kind(self, query: Query, answer: Answer) -> Kind:
+        """Under what the rate limiter counts it."""
+        if not query.message.question:
+            return error_kind(answer.rcode)
+        [question] = query.message.question
+        return kind_of(Question(wire(question.name), question.rdtype), answer)
+
+    def _judge(self, kind: Kind, source: Source) -> Verdict:
+        if self._limiter is None:
+            return Verdict.SEND
+        verdict = self._limiter.judge(kind, source.packed, self._seconds())
+        if verdict is not Verdict.SEND:
+            self.happened[f"limited-{verdict.value}"] += 1
+        return verdict
+
+    def _render(self, query: Query, answer: Answer) -> dns.message.Message:
+        message = query.message
         # Never padded: RFC 7830 s6 wants that for encrypted transports, and to a forged source it would be a gift.
-        response = dns.message.make_response(query, our_payload=self.udp_payload, pad=0)
+        response = dns.message.make_response(message, our_payload=self.udp_payload, pad=0)
         response.set_rcode(answer.rcode)
         if answer.authoritative:
             response.flags |= dns.flags.AA
-        if answer.truncated and not stream:
+        if answer.truncated and not query.stream:
             response.flags |= dns.flags.TC
             self.happened["truncated"] += 1
-        response.answer.extend(_rrsets(answer.answer, query))
-        response.authority.extend(_rrsets(answer.authority, query))
-        response.additional.extend(_rrsets(answer.additional, query))
-        options = self._options(query, answer, source)
-        if options:
-            response.use_edns(0, response.ednsflags, self.udp_payload, query.payload, options)
-        self.happened[dns.rcode.to_text(response.rcode())] += 1
-        limit = STREAM_LIMIT if stream else self._datagram_limit(query)
-        return bytes(response.to_wire(max_size=limit, prefer_truncation=True) or b"")
+        if message.question and message.question[0].rdclass == dns.rdataclass.CH and message.edns <= 0:
+            told = self.identity.chaos(message.question[0].name, message.question[0].rdtype)
+            if told is not None:
+                response.set_rcode(dns.rcode.NOERROR)
+                response.flags |= dns.flags.AA
+                response.answer.append(told)
+        response.answer.extend(_rrsets(answer.answer, message))
+        response.authority.extend(_rrsets(answer.authority, message))
+        response.additional.extend(_rrsets(answer.additional, message))
+        if message.edns == 0:
+            # DO is copied (RFC 3225 s3).
+            flags = response.ednsflags | message.ednsflags & dns.flags.DO
+            response.use_edns(0, flags, self.udp_payload, message.payload, self._options(query, answer))
+        return response
 
-    def _options(self, query: dns.message.Message, answer: Answer, source: Source) -> list[dns.edns.Option]:
-        """What our OPT says beside its size; nothing to those who do not speak EDNS."""
+    def _options(self, query: Query, answer: Answer) -> list[dns.edns.Option]:
+        """What our OPT says beside its size; nothing that was not asked for, but for an error's reason."""
         options: list[dns.edns.Option] = []
-        if query.edns != 0:
-            return options
-        cookie = self._cookie(query)
-        if cookie is not None and self._cookies is not None:
-            # A fresh one each time, so that a client that keeps asking never holds an old one.
-            options.append(dns.edns.CookieOption(cookie.client, self._cookies.make(cookie.client, source)))
+        if self.identity.nsid and query.option(dns.edns.OptionType.NSID) is not None:
+            options.append(dns.edns.NSIDOption(self.identity.nsid.encode()))
+        subnet = query.option(dns.edns.OptionType.ECS)
+        if self.client_subnet and isinstance(subnet, dns.edns.ECSOption):
+            options.append(dns.edns.ECSOption(subnet.address, subnet.srclen, answer.scope))
+        if query.stream and self.keepalive and query.option(_KEEPALIVE) is not None:
+            tenths = min(int(self.keepalive * 10), 65535)
+            options.append(dns.edns.GenericOption(_KEEPALIVE, struct.pack("!H", tenths)))
         if answer.error is not None:
-            options.append(
-                dns.edns.EDEOption(dns.edns.EDECode.make(answer.error.code), answer.error.text[:MAX_ERROR_TEXT])
-            )
+            code = dns.edns.EDECode.make(answer.error.code)
+            options.append(dns.edns.EDEOption(code, answer.error.text[:MAX_ERROR_TEXT]))
+        if query.cookie is not None and query.state is not None and self._cookies is not None:
+            # The last one, where the wire cache expects it.
+            client, server = query.cookie.client, query.cookie.server
+            made = self._cookies.again(client, server, query.source.packed, query.state)
+            options.append(dns.edns.CookieOption(client, made))
         return options
-
-    def _cookie(self, query: dns.message.Message) -> dns.edns.CookieOption | None:
-        """The first COOKIE option; others are ignored (RFC 7873 s5.2)."""
-        return next((option for option in query.options if isinstance(option, dns.edns.CookieOption)), None)
 
     def _datagram_limit(self, query: dns.message.Message) -> int:
         if query.edns < 0:
             return CLASSIC_LIMIT
         return min(max(query.payload, CLASSIC_LIMIT), self.udp_payload)
 
-    def _header(self, ident: int, flags: int, rcode: dns.rcode.Rcode) -> bytes:
-        """A response without a question: the query's id, opcode and RD, and a code."""
-        self.happened[dns.rcode.to_text(rcode)] += 1
-        return struct.pack("!HHHHHH", ident, _QR | flags & (0x7800 | _RD) | rcode, 0, 0, 0, 0)
+
+_KEEPALIVE = dns.edns.OptionType.make(11)
+"""edns-tcp-keepalive (RFC 7828), which dnspython keeps as bytes."""
 
 
 def _rrsets(rrsets: Iterable[RRset], query: dns.message.Message) -> Iterable[dns.rrset.RRset]:
     """In dnspython's form; the name asked for is spelt as it was asked (0x20), which compression then shares."""
-    asked = query.question[0].name
+    asked = query.question[0].name if query.question else dns.name.root
     asked_wire = wire(asked)
     for rrset in rrsets:
         owner = asked if rrset.owner == asked_wire else to_name(rrset.owner)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
@@ -15,9 +16,13 @@ from appliance.config import DNSConfig
 from appliance.errors import ListenError
 from appliance.model import Endpoint
 from appliance.nameserver.cookies import Cookies
-from appliance.nameserver.datagrams import BYTES_A_WAKE_UP, MAX_DATAGRAM, QueryDatagrams
+from appliance.nameserver.datagrams import BYTES_A_WAKE_UP, MAX_DATAGRAM, RECEIVE_BUFFER, QueryDatagrams, QueryPort
+from appliance.nameserver.identity import Identity
+from appliance.nameserver.mmsg import is_supported
+from appliance.nameserver.ratelimit import RateLimiter
 from appliance.nameserver.responder import Decide, Responder
 from appliance.nameserver.streams import QueryStreams
+from appliance.nameserver.wirecache import Standing, WireCache
 
 STREAM_BACKLOG = 1024
 
@@ -28,17 +33,67 @@ class NameServer(Service):
 
     :param answer: decides about a question; None drops it, a Deferred answers it later.
     :param cookies: None: DNS cookies are ignored, and only TCP proves where a query comes from.
+    :param standing: what the wire caches ask; None: there are none.
     """
 
     name = "nameserver"
     _log = Logger()
 
-    def __init__(self, reactor: Any, answer: Decide, config: DNSConfig, cookies: Cookies | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        answer: Decide,
+        config: DNSConfig,
+        cookies: Cookies | None = None,
+        standing: Standing | None = None,
+    ) -> None:
         self._reactor = reactor
         self._endpoints = config.listen
-        self.responder = Responder(answer, udp_payload=config.udp_payload, cookies=cookies)
+        self._limiter = RateLimiter(config.rate_limit)
+        self.responder = Responder(
+            answer, udp_payload=config.udp_payload, cookies=cookies, limiter=self._limiter, seconds=reactor.seconds
+        )
+        self.caches = [self._cache(standing, cookies, stream=stream) for stream in (False, True)] if standing else []
+        if self.caches:
+            self.responder.datagrams, self.responder.streams = self.caches
         self.streams = QueryStreams(self.responder, config.tcp, reactor)
         self._ports: dict[Endpoint, list[IListeningPort]] = {}
+        self._follow(config)
+
+    def _cache(self, standing: Standing, cookies: Cookies | None, *, stream: bool) -> WireCache:
+        return WireCache(
+            standing,
+            stream=stream,
+            seconds=self._reactor.seconds,
+            happened=self.responder.happened,
+            cookies=cookies,
+            limiter=self._limiter,
+        )
+
+    def _follow(self, config: DNSConfig) -> None:
+        """All that changes without a listener."""
+        self._limiter.configure(config.rate_limit)
+        responder = self.responder
+        responder.udp_payload = config.udp_payload
+        responder.identity = Identity(nsid=config.nsid, version=config.version)
+        responder.client_subnet = config.client_subnet
+        responder.keepalive = config.tcp.idle_timeout
+        self.streams.limits = config.tcp
+        for cache in self.caches:
+            cache.payload = config.udp_payload
+            cache.clear()
+
+    def expire(self, site: str) -> None:
+        """Something happened to a lease of ``site``: its answers are asked for anew."""
+        for cache in self.caches:
+            cache.expire(site)
+
+    @property
+    def happened(self) -> Mapping[str, int]:
+        """What was asked and answered since the start, by kind."""
+        for cache in self.caches:
+            cache.settle()
+        return self.responder.happened
 
     def startService(self) -> None:
         """:raises ListenError: when an endpoint cannot be opened; then none is."""
@@ -55,8 +110,7 @@ class NameServer(Service):
         for endpoint in [endpoint for endpoint in self._ports if endpoint not in config.listen]:
             self._close(endpoint)
         self._endpoints = config.listen
-        self.responder.udp_payload = config.udp_payload
-        self.streams.limits = config.tcp
+        self._follow(config)
 
     def stopService(self) -> Deferred[Any]:
         super().stopService()
@@ -79,12 +133,21 @@ class NameServer(Service):
     def _listen(self, endpoint: Endpoint) -> None:
         ports, host = self._ports[endpoint], str(endpoint.address)
         ports.append(self._reactor.listenTCP(endpoint.port, self.streams, backlog=STREAM_BACKLOG, interface=host))
-        datagrams = QueryDatagrams(self.streams, self.responder, self._reactor)
-        datagrams.noisy = False
-        port = self._reactor.listenUDP(endpoint.port, datagrams, interface=host, maxPacketSize=MAX_DATAGRAM)
-        port.maxThroughput = BYTES_A_WAKE_UP
-        ports.append(port)
+        ports.append(self._listen_udp(endpoint.port, host))
         self._log.info("{event}: {endpoint} (UDP and TCP)", event="dns-listening", endpoint=str(endpoint))
+
+    def _listen_udp(self, number: int, host: str) -> IListeningPort:
+        cache = self.responder.datagrams
+        datagrams = QueryDatagrams(self.streams, self.responder, cache, self._reactor)
+        datagrams.noisy = False
+        if cache is not None and is_supported():
+            port = QueryPort(number, datagrams, host, MAX_DATAGRAM, self._reactor)
+            port.startListening()
+        else:
+            port = self._reactor.listenUDP(number, datagrams, interface=host, maxPacketSize=MAX_DATAGRAM)
+            port.maxThroughput = BYTES_A_WAKE_UP
+        port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        return port
 
     def _close(self, endpoint: Endpoint) -> Deferred[Any]:
         ports = self._ports.pop(endpoint)

@@ -113,7 +113,7 @@ class DatagramTests(SynchronousTestCase):
         self.responder = Responder(self.world.answer, udp_payload=1232, cookies=None)
         clock: Any = Clock()
         streams = QueryStreams(self.responder, TCPLimits(), clock)
-        self.protocol = datagrams.QueryDatagrams(streams, self.responder, clock)
+        self.protocol = datagrams.QueryDatagrams(streams, self.responder, None, clock)
         self.protocol.makeConnection(self.port)  # type: ignore[arg-type]
 
     def ask(self, name: str, port: int = 5300) -> None:

@@ -1,0 +1,345 @@
+"""
+The fast path: answers as bytes, kept for as long as they are right.
+
+Invariant: a hit is byte for byte what ``Responder.respond`` said to the same question before, but for the id, the
+letters of the name, the cookie, and the TTL and address of a lease.  Those two come from the lease itself, once a tick:
+at the first question of a tick the lease is renewed as for any other question, with a promise that covers the rest of
+the tick, and whoever asks in the same tick is told the same.  What the plain path says of one asker only is not kept
+(``Answer.for_all``), and when zones or leases change, nothing that was kept is used before it was asked for anew.
+tests/nameserver/test_wirecache.py holds the two paths against each other.
+
+What is looked up: the query's bytes behind its id, as they are, which finds what most resolvers send; then a form of
+them that is the same for all spellings of a name (0x20) and all cookies, for dig and BIND send a new one each time.
+Queries with other options, compressed names and whatever else is not of this form go the plain path.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+import dns.rcode
+
+from appliance.leasing import Promise
+from appliance.model import Address, Asker, Proof
+from appliance.nameserver.cookies import Cookies, CookieState
+from appliance.nameserver.forms import CLASS_IN, COOKIE, OPT, SHORTEST, Form, form_of
+from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict
+from appliance.nameserver.sources import Source
+from appliance.naming import Answer, Zones
+
+TICK = 0.25
+"""Seconds for which the same is answered.  Of a site with several addresses one is answered for so long; and a promise
+reaches so much further than its TTL."""
+
+MOST_BYTES = 48 * 2**20
+"""What may be kept; beyond it the oldest go, which a flood of different questions fills only as fast as the plain path
+answers."""
+
+_OVERHEAD = 700
+"""Bytes that an entry costs beside its texts, as measured with tracemalloc."""
+
+_UNLIMITED = 2**60
+_SOON = 0.001
+"""Seconds; a promise ahead is never for nothing, also where the tick is just over."""
+
+_COOKIE_SIZE = 24
+"""Of a client cookie and our server cookie."""
+_TC, _AA = 0x02, 0x04
+
+
+class Standing(Protocol):
+    """What the wire cache asks of SharedState."""
+
+    @property
+    def zones(self) -> Zones: ...
+
+    def renew(self, site_name: str, asker: Asker | None = None, ahead: float = 0.0) -> Promise | None: ...
+
+    def answered_also(self, site_name: str, address: Address, count: int) -> None: ...
+
+
+@attrs.define(eq=False)
+class Tally:
+    """
+    What was answered of one kind in a tick; all spellings and forms of a question share it.
+
+    :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``.
+    :param left: how many more may be answered in this tick before the rate limiter is asked about each.
+    :param allowed: what ``left`` began with; ``over``: how many were asked for when nothing was left.
+    :param tick: the tick that it is about.
+    :param entries: how many entries share it.
+    """
+
+    kind: Kind
+    rcode: str
+    site: str | None
+    address: Address | None = None
+    left: int = 0
+    allowed: int = 0
+    over: int = 0
+    tick: int = -1
+    entries: int = 0
+
+
+@attrs.define(eq=False)
+class Entry:
+    """
+    A kept response.
+
+    :param key: where it is found; ``exact_key`` likewise, empty where it has no single one.
+    :param wire: all of it behind the id, with the name in lower case; ends with the OPT where a cookie is to follow.
+    :param head: flags and counts, ``tail``: what follows the question.
+    :param lease_at: where in ``tail`` TTL, length and address of the lease are, as far as there is one.
+    :param told: TTL and address that are written there.
+    :param tick: the tick in which it was asked for last; in another one it must be asked for anew.
+    """
+
+    key: bytes
+    exact_key: bytes
+    wire: bytes
+    head: bytes
+    tail: bytes
+    tally: Tally
+    lease_at: int = 0
+    told: bytes = b""
+    tick: int = -1
+    size: int = 0
+
+
+class WireCache:
+    """
+    :param standing: renews leases and says which zones are in force.
+    :param stream: for TCP, where neither limits nor UDP's size bounds apply.
+    :param seconds: the clock.
+    :param happened: counts what was answered, as the plain path does.
+    :ivar payload: what our OPT says.
+    :ivar exact: entries by a query's bytes behind its id, for who looks there first after :meth:`begin`.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        *,
+        stream: bool,
+        seconds: Callable[[], float],
+        happened: Counter[str],
+        cookies: Cookies | None,
+        limiter: RateLimiter | None,
+    ) -> None:
+        self._standing = standing
+        self._proof = Proof.STREAM if stream else Proof.NONE
+        self._seconds = seconds
+        self._happened = happened
+        self._cookies = cookies
+        self._limiter = None if stream else limiter
+        self.payload = 1232
+        self._zones: Zones | None = None
+        self._tick_ends = 0.0
+        self.tick = 0
+        self.exact: dict[bytes, Entry] = {}
+        self._entries: dict[bytes, Entry] = {}
+        self._tallies: dict[Kind, Tally] = {}
+        self._sites: dict[str, set[Entry]] = {}
+        self._bytes = 0
+
+    # -- looking up ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> int:
+        """
+        To be called before entries of :attr:`exact` are used, and again after anything that takes time.
+
+        :return: the tick; an entry of another one is not to be used.
+        """
+        if self._standing.zones is not self._zones:
+            self.clear()
+            self._zones = self._standing.zones
+        now = self._seconds()
+        if now >= self._tick_ends:
+            self.tick += 1
+            self._tick_ends = now + TICK
+        return self.tick
+
+    def answer(self, data: bytes, source: Source) -> bytes | None:
+        """
+        :return: the response; nothing at all (``b""``) where the rate limiter wants that; None: the plain path knows.
+        """
+        if len(data) < SHORTEST:
+            return None
+        tick = self.begin()
+        entry, form = self.exact.get(data[2:]), None
+        if entry is None:
+            form = form_of(data)
+            entry = self._entries.get(form.key) if form is not None else None
+            if entry is None:
+                return None
+        cookie, proof = b"", self._proof
+        if form is not None and form.cookie is not None and self._cookies is not None:
+            client, server = form.cookie
+            state = self._cookies.check(client, server, source.packed)
+            if state is CookieState.VALID:
+                proof = max(proof, Proof.COOKIE)
+            cookie = client + self._cookies.again(client, server, source.packed, state)
+        if entry.tick != tick and not self._renew(entry, Asker(source, proof)):
+            return None
+        if cookie:
+            self._happened[f"cookie-{state.value}"] += 1
+        tally = entry.tally
+        if tally.left > 0:
+            tally.left -= 1
+        else:
+            tally.over += 1
+            if self._limiter is not None and proof is Proof.NONE:
+                verdict = self._limiter.judge(tally.kind, source.packed, self._seconds())
+                if verdict is not Verdict.SEND:
+                    tally.over -= 1
+                    self._happened["queries"] += 1
+                    self._happened[f"limited-{verdict.value}"] += 1
+                    return b"" if verdict is Verdict.DROP else self._slip(data, form or form_of(data), cookie)
+        if form is None:
+            return data[:2] + entry.wire
+        return data[:2] + entry.head + data[12 : form.end] + entry.tail + cookie
+
+    def _slip(self, data: bytes, form: Form | None, cookie: bytes) -> bytes:
+        """What the plain path says beyond the rate: TC=1, or BADCOOKIE with a good cookie to who sent one."""
+        assert form is not None
+        rcode = dns.rcode.BADCOOKIE if cookie else dns.rcode.NOERROR
+        self._happened[dns.rcode.to_text(rcode)] += 1
+        flags = 0x80 | data[2] & 0x01 | (0 if cookie else _AA | _TC)
+        if not cookie:
+            self._happened["truncated"] += 1
+        head = struct.pack("!BBHHHH", flags, rcode & 0xF, 1, 0, 0, int(form.opt))
+        response = data[:2] + head + data[12 : form.end]
+        if not form.opt:
+            return response
+        options = COOKIE + struct.pack("!H", len(cookie)) + cookie if cookie else b""
+        do = data[form.end + 7] & 0x80
+        return response + OPT + struct.pack("!HBBBBH", self.payload, rcode >> 4, 0, do, 0, len(options)) + options
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def learn(self, data: bytes, response: bytes, answer: Answer, kind: Kind) -> None:
+        """
+        Remember what the plain path answered; what cannot be kept is passed over.
+
+        :param data: the query, ``response``: all that was sent.
+        """
+        self.begin()
+        form = form_of(data)
+        if form is None or form.key in self._entries or data[form.end - 2 : form.end] != CLASS_IN:
+            return
+        tail = response[form.end :]
+        if form.cookie is not None:
+            if tail[-_COOKIE_SIZE - 4 : -_COOKIE_SIZE] != COOKIE + b"\0\x18":
+                return
+            tail = tail[:-_COOKIE_SIZE]
+        place = 0
+        if answer.site is not None:
+            place = self._place_of_lease(tail, form, answer)
+            if place < 0 or response[2] & _TC:
+                return
+        name, kind_and_class = data[12 : form.end - 4].lower(), data[form.end - 4 : form.end]
+        simple = form.cookie is None and data[12 : form.end - 4] == name
+        tally = self._tallies.get(kind)
+        if tally is None:
+            tally = self._tallies[kind] = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
+        wire = response[2:12] + name + kind_and_class + tail
+        entry = Entry(form.key, data[2:] if simple else b"", wire, response[2:12], tail, tally, place)
+        entry.size = len(entry.key) + len(entry.exact_key) + len(wire) + len(tail) + _OVERHEAD
+        self._keep(entry)
+
+    def _place_of_lease(self, tail: bytes, form: Form, answer: Answer) -> int:
+        """Where the TTL of the last address record is, which nothing but the OPT follows; -1 where it is not."""
+        end = tail.rindex(OPT) if form.opt else len(tail)
+        place = end - 10
+        address = answer.answer[-1].rdatas[0].to_wire() or b""
+        return place if place > 0 and tail[place + 4 : end] == b"\0\4" + address else -1
+
+    def _keep(self, entry: Entry) -> None:
+        self._entries[entry.key] = entry
+        if entry.exact_key:
+            self.exact[entry.exact_key] = entry
+        if entry.tally.site is not None:
+            self._sites.setdefault(entry.tally.site, set()).add(entry)
+        entry.tally.entries += 1
+        self._bytes += entry.size
+        while self._bytes > MOST_BYTES:
+            self._forget(next(iter(self._entries.values())))
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.key]
+        self.exact.pop(entry.exact_key, None)
+        tally = entry.tally
+        tally.entries -= 1
+        if not tally.entries:
+            self._settle(tally)
+            del self._tallies[tally.kind]
+        if tally.site is not None:
+            entries = self._sites[tally.site]
+            entries.discard(entry)
+            if not entries:
+                del self._sites[tally.site]
+        self._bytes -= entry.size
+
+    def _renew(self, entry: Entry, asker: Asker) -> bool:
+        """The first question of a tick: the last one is counted, and the lease is renewed for the rest of this one."""
+        tally = entry.tally
+        if tally.tick != self.tick:
+            self._settle(tally)
+            tally.tick = self.tick
+        if tally.site is not None:
+            ahead = max(self._tick_ends - self._seconds(), _SOON)
+            promise = self._standing.renew(tally.site, asker, ahead)
+            if promise is None:
+                return False
+            tally.address = promise.address
+            told = struct.pack("!IH", promise.ttl, 4) + promise.address.packed
+            if told != entry.told:
+                at = entry.lease_at
+                entry.told = told
+                entry.tail = entry.tail[:at] + told + entry.tail[at + 10 :]
+                entry.wire = entry.wire[: -len(entry.tail)] + entry.tail
+        entry.tick = self.tick
+        return True
+
+    def _settle(self, tally: Tally) -> None:
+        """Count what was answered since it was settled last, and let as many go again."""
+        answered = tally.allowed - tally.left + tally.over
+        if answered:
+            self._happened["queries"] += answered
+            self._happened["cached"] += answered
+            self._happened[tally.rcode] += answered
+            if tally.site is not None and tally.address is not None:
+                # Renewing counted one.
+                self._standing.answered_also(tally.site, tally.address, answered - 1)
+        limiter = self._limiter
+        most = int(limiter.rate * TICK) if limiter is not None and limiter.rate else _UNLIMITED
+        # What was asked for too often stays under the limiter's eyes until it is not.
+        tally.allowed = tally.left = most if answered <= most else 0
+        tally.over = 0
+
+    # -- forgetting ------------------------------------------------------------------------------------------------
+
+    def expire(self, site: str) -> None:
+        """Something happened to a lease of ``site``: its entries are asked for anew."""
+        for entry in self._sites.get(site, ()):
+            entry.tick = -1
+
+    def settle(self) -> None:
+        """Count all that was answered so far; for who reads the counters."""
+        for tally in self._tallies.values():
+            self._settle(tally)
+
+    def clear(self) -> None:
+        """Nothing that was kept is right any more."""
+        self.settle()
+        for table in (self.exact, self._entries, self._tallies, self._sites):
+            table.clear()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Responses that are kept."""
+        return len(self._entries)
