@@ -1,5 +1,5 @@
 """
-Leased-name answers a second over UDP: the appliance beside stock Twisted Names, gdnsd and PowerDNS where installed.
+Leased-name answers a second over UDP and TCP: the appliance beside stock Twisted Names, gdnsd and PowerDNS, as installed.
 
 Each server has one process and answers for 1 000 names that dnsperf asks in turn; dnsperf has the other core.  The runs
 are interleaved, because the machine's speed wanders, and only the ratios mean anything.
@@ -33,6 +33,7 @@ from twisted.names import authority, dns, server
 zone = authority.BindAuthority(sys.argv[1])
 factory = server.DNSServerFactory(authorities=[zone])
 reactor.listenUDP(int(sys.argv[2]), dns.DNSDatagramProtocol(factory), interface="127.0.0.1")
+reactor.listenTCP(int(sys.argv[2]), factory, interface="127.0.0.1")
 reactor.run()
 """
 
@@ -49,7 +50,7 @@ def configuration(port: int) -> str:
     )
     return (
         "appliance: {state_directory: none, stop_timeout: 0s}\n"
-        f"dns: {{listen: ['{HOST}:{port}'], rate_limit: {{responses_per_second: 0}}, zones: {{example.com: {{records: "
+        f"dns: {{listen: ['{HOST}:{port}'], rate_limit: {{responses_per_second: 0}}, tcp: {{max_queries: 1000000000}}, zones: {{example.com: {{records: "
         '"@ 3600 SOA ns1 hostmaster 1 7200 3600 1209600 60\\n@ 3600 NS ns1\\nns1 3600 A 127.0.0.1\\n"}}}\n'
         "pools: {public: {addresses: [127.90.0.0/22], period: {base: 300s, offer: 300s}, "
         "quota: {per_source: 10000}, pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}}}\n"
@@ -88,10 +89,13 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(command: list[str], port: int, folder: Path) -> tuple[float, float]:
-    """:return: answers a second, and CPU seconds of the server for a million queries."""
+def measure(command: list[str], port: int, folder: Path, mode: str) -> tuple[float, float]:
+    """
+    :param mode: udp or tcp.
+    :return: answers a second, and CPU seconds of the server for a million queries.
+    """
     with server(command, port, folder) as process:
-        warm = ["dnsperf", "-s", HOST, "-p", str(port), "-d", str(folder / "queries"), "-n", "1"]
+        warm = ["dnsperf", "-m", mode, "-s", HOST, "-p", str(port), "-d", str(folder / "queries"), "-n", "1"]
         subprocess.run(warm, capture_output=True, check=True)
         before = cpu_seconds(process.pid)
         done = subprocess.run(
@@ -151,12 +155,17 @@ def main() -> None:
         servers = peers(folder)
         for missing in {"gdnsd", "PowerDNS"} - set(servers):
             print(f"{missing} is not installed; its row is left out")
-        results: dict[str, list[tuple[float, float]]] = {peer: [] for peer in servers}
-        for _ in range(ROUNDS):
-            for peer, (port, command) in servers.items():
-                results[peer].append(measure(command(port), port, folder))
+        for mode in ("udp", "tcp"):
+            results: dict[str, list[tuple[float, float]]] = {peer: [] for peer in servers}
+            for _ in range(ROUNDS):
+                for peer, (port, command) in servers.items():
+                    results[peer].append(measure(command(port), port, folder, mode))
+            report(mode, results)
+
+
+def report(mode: str, results: dict[str, list[tuple[float, float]]]) -> None:
     head = ("a second", "spread", "CPU s/M", "appliance / it")
-    print("\n{:<34} {:>10} {:>15} {:>8} {:>15}".format("answers for 1 000 names over UDP", *head))
+    print("\n{:<34} {:>10} {:>15} {:>8} {:>15}".format(f"answers for 1 000 names over {mode.upper()}", *head))
     ours = [rate for rate, _ in results["appliance"]]
     for peer, measured in results.items():
         rates = [rate for rate, _ in measured]

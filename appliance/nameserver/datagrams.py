@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.names.dns import DNSDatagramProtocol
 from twisted.names.server import DNSServerFactory
 
-from appliance.nameserver.mmsg import BATCH, SLOT, Batch
+from appliance.nameserver.mmsg import SLOT, Batch
 from appliance.nameserver.responder import Responder
 from appliance.nameserver.sources import Source, source_of
 from appliance.nameserver.wirecache import WireCache
@@ -113,7 +113,8 @@ class QueryPort(Port):
             except OSError:
                 # What came before was refused by its receiver; the next call has queries again.
                 return
-            if not count or not self._answer(self._batch, count) or count < BATCH or self._batch is None:
+            # Asked again also after a batch that was not full: while it was answered, more have come.
+            if not count or not self._answer(self._batch, count) or self._batch is None:
                 return
 
     def _answer(self, batch: Batch, count: int) -> bool:

@@ -37,9 +37,11 @@ class _Header(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
+        ("padding", ctypes.c_int),
         ("length", ctypes.c_uint),
+        ("more_padding", ctypes.c_int),
     ]
-    """struct mmsghdr; ``length`` is what the call sets."""
+    """struct mmsghdr with the struct msghdr in it, 64 bytes; ``length`` is what the call sets."""
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -6,6 +6,7 @@ Queries are read in their order.  An answer that has to wait for a lease is over
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
 from typing import Any
 
@@ -18,11 +19,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from appliance.config import TCPLimits
-from appliance.nameserver.responder import Responder
+from appliance.nameserver.responder import Responder, Response
 from appliance.nameserver.sources import Source, source_of
 
 BYTES_A_WAKE_UP = 4096
 """Read at once from one connection: about a hundred pipelined queries, so that nobody else waits long."""
+
+_LENGTH = struct.Struct("!H")
+
+MOST_READY = 65536
+"""Bytes of answers that are gathered for one write; the transport then says whether it takes more."""
 
 MAX_WAITING = 32
 """Answers that one connection may have waiting for their lease; with so many it is not read from."""
@@ -41,6 +47,8 @@ class QueryStream(DNSProtocol):
     transport: Any
     _source: Source
     _timer: IDelayedCall | None = None
+    _ready: list[bytes]
+    _ready_bytes = 0
     _answered = 0
     _waiting = 0
     _closing = False
@@ -50,29 +58,44 @@ class QueryStream(DNSProtocol):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        self._ready = []
         self._source = source_of(self.transport.getPeer().host)
         self.transport.setTcpNoDelay(True)
         self.transport.bufferSize = BYTES_A_WAKE_UP
         self.transport.registerProducer(self, True)
         self._timer = self.factory.clock.callLater(self.factory.limits.idle_timeout, self._quiet)
 
+    def dataReceived(self, data: bytes) -> None:
+        """Answer all that one read brought; what needs not wait leaves in one write."""
+        super().dataReceived(data)
+        self._flush()
+        if not self._closing and self._timer is not None and self._timer.active():
+            self._timer.reset(self.factory.limits.idle_timeout)
+
     def stringReceived(self, data: bytes) -> None:
         if self._closing:
             return
         self._answered += 1
         self.factory.used(self)
-        response = self.factory.responder.respond(data, stream=True, source=self._source)
+        response = self.factory.respond(data, self._source)
         if isinstance(response, Deferred):
             self._waiting += 1
             response.addCallback(self._arrived)
         elif response is not None:
-            self.sendString(response)
+            self._ready += (_LENGTH.pack(len(response)), response)
+            self._ready_bytes += len(response)
+            if self._ready_bytes >= MOST_READY:
+                self._flush()
         if self._answered >= self.factory.limits.max_queries:
             self._close()
-        elif self._timer is not None and self._timer.active():
-            self._timer.reset(self.factory.limits.idle_timeout)
-        if self._waiting >= MAX_WAITING and not self._closing:
+        elif self._waiting >= MAX_WAITING:
             super().pauseProducing()
+
+    def _flush(self) -> None:
+        ready, self._ready, self._ready_bytes = self._ready, [], 0
+        if ready and not self._lost:
+            # The transport may pause us for it.
+            self.transport.write(b"".join(ready))
 
     def pauseProducing(self) -> None:
         self._full = True
@@ -119,6 +142,7 @@ class QueryStream(DNSProtocol):
             self._end()
 
     def _end(self) -> None:
+        self._flush()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -151,6 +175,12 @@ class QueryStreams(DNSServerFactory):
         stream = QueryStream(self, self.clock)
         stream.factory = self
         return stream
+
+    def respond(self, data: bytes, source: Source) -> Response:
+        """What the wire cache knows, else what the responder says."""
+        cache = self.responder.streams
+        response = cache.answer(data, source) if cache is not None else None
+        return response if response is not None else self.responder.respond(data, stream=True, source=source)
 
     def connectionMade(self, protocol: QueryStream) -> None:
         if len(self._quietest_first) >= self.limits.max_connections:
