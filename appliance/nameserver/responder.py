@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import dns.edns
 import dns.exception
@@ -23,7 +23,6 @@ import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-import dns.rrset
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,8 +34,8 @@ from appliance.nameserver.query import Query, client_network
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
 from appliance.nameserver.sources import Source
 from appliance.nameserver.wirecache import WireCache
-from appliance.naming import Answer, Question, RRset
-from appliance.naming.names import to_name, wire
+from appliance.naming import Answer, Question, fill
+from appliance.naming.names import wire
 
 HEADER_SIZE = 12
 CLASSIC_LIMIT = 512
@@ -221,9 +220,7 @@ class Responder:
         message = query.message
         # Never padded: RFC 7830 s6 wants that for encrypted transports, and to a forged source it would be a gift.
         response = dns.message.make_response(message, our_payload=self.udp_payload, pad=0)
-        response.set_rcode(answer.rcode)
-        if answer.authoritative:
-            response.flags |= dns.flags.AA
+        fill(response, answer)
         if answer.truncated and not query.stream:
             response.flags |= dns.flags.TC
             self.happened["truncated"] += 1
@@ -233,9 +230,6 @@ class Responder:
                 response.set_rcode(dns.rcode.NOERROR)
                 response.flags |= dns.flags.AA
                 response.answer.append(told)
-        response.answer.extend(_rrsets(answer.answer, message))
-        response.authority.extend(_rrsets(answer.authority, message))
-        response.additional.extend(_rrsets(answer.additional, message))
         if message.edns == 0:
             # DO is copied (RFC 3225 s3).
             flags = response.ednsflags | message.ednsflags & dns.flags.DO
@@ -271,12 +265,3 @@ class Responder:
 
 _KEEPALIVE = dns.edns.OptionType.make(11)
 """edns-tcp-keepalive (RFC 7828), which dnspython keeps as bytes."""
-
-
-def _rrsets(rrsets: Iterable[RRset], query: dns.message.Message) -> Iterable[dns.rrset.RRset]:
-    """In dnspython's form; the name asked for is spelt as it was asked (0x20), which compression then shares."""
-    asked = query.question[0].name if query.question else dns.name.root
-    asked_wire = wire(asked)
-    for rrset in rrsets:
-        owner = asked if rrset.owner == asked_wire else to_name(rrset.owner)
-        yield dns.rrset.from_rdata_list(owner, rrset.ttl, rrset.rdatas)

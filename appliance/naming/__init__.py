@@ -7,6 +7,7 @@ used.  It knows no socket, no clock and no lease: a site's A question comes out 
 """
 
 from appliance.naming.answer import answer, exhausted, leased
+from appliance.naming.messages import fill
 from appliance.naming.names import from_text, to_text
 from appliance.naming.values import Answer, ExtendedError, NeedsLease, Question, RRset
 from appliance.naming.zone import SiteNames, Zone, Zones
@@ -22,6 +23,7 @@ __all__ = [
     "Zones",
     "answer",
     "exhausted",
+    "fill",
     "from_text",
     "leased",
     "to_text",
