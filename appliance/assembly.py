@@ -22,7 +22,7 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory, private_folder
 from appliance.errors import ApplianceError, ConfigError
-from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent, Recovered
+from appliance.events import Recovered
 from appliance.interfaces import DataPath
 from appliance.model import Address
 from appliance.nameserver import Cookies, NameServer, secret_from
@@ -112,7 +112,7 @@ class Appliance(Service):
             self.store.serve(self.state.entries)
         self.reaper.startService()
         self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, self._cookies(), self.state)
-        self.state.subscribe(self._expire)
+        self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
         self._doors = self._make_doors()
         for door in self._doors:
@@ -126,14 +126,6 @@ class Appliance(Service):
             sites=len(config.sites),
             leases=sum(1 for table in self.state.tables().values() for _ in table.held()),
         )
-
-    def _expire(self, event: Event) -> None:
-        """Answers that were kept are asked for anew after what happened to their site's lease."""
-        if isinstance(event, LeaseExtended | LeaseReset) or self.nameserver is None:
-            # Neither changes what is answered.
-            return
-        if isinstance(event, LeaseEvent | PinEvent):
-            self.nameserver.expire(event.site)
 
     def _used_for(self, address: Address) -> str | None:
         """What the configuration uses an address for, so that no site may be pinned to it."""

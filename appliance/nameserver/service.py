@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from appliance.config import DNSConfig
 from appliance.errors import ListenError
+from appliance.events import Event
 from appliance.model import Endpoint
 from appliance.nameserver.cookies import Cookies
 from appliance.nameserver.datagrams import BYTES_A_WAKE_UP, MAX_DATAGRAM, RECEIVE_BUFFER, QueryDatagrams, QueryPort
@@ -83,10 +84,10 @@ class NameServer(Service):
             cache.payload = config.udp_payload
             cache.clear()
 
-    def expire(self, site: str) -> None:
-        """Something happened to a lease of ``site``: its answers are asked for anew."""
+    def follow(self, event: Event) -> None:
+        """Something happened that kept answers may be about."""
         for cache in self.caches:
-            cache.expire(site)
+            cache.follow(event)
 
     @property
     def happened(self) -> Mapping[str, int]:

@@ -23,6 +23,7 @@ from typing import Protocol
 import attrs
 import dns.rcode
 
+from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent
 from appliance.leasing import Promise
 from appliance.model import Address, Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
@@ -323,10 +324,14 @@ class WireCache:
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
-    def expire(self, site: str) -> None:
-        """Something happened to a lease of ``site``: its entries are asked for anew."""
-        for entry in self._sites.get(site, ()):
-            entry.tick = -1
+    def follow(self, event: Event) -> None:
+        """What happens to a site's leases may change its answers, which are then asked for anew."""
+        if isinstance(event, LeaseExtended | LeaseReset):
+            # More time for the same answer.
+            return
+        if isinstance(event, LeaseEvent | PinEvent):
+            for entry in self._sites.get(event.site, ()):
+                entry.tick = -1
 
     def settle(self) -> None:
         """Count all that was answered so far; for who reads the counters."""
