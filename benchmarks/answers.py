@@ -1,5 +1,5 @@
 """
-Leased-name answers a second over UDP and TCP: the appliance beside stock Twisted Names, gdnsd and PowerDNS, as installed.
+Leased-name answers a second over UDP and TCP: the appliance beside stock Twisted Names, gdnsd and PowerDNS.
 
 Each server has one process and answers for 1 000 names that dnsperf asks in turn; dnsperf has the other core.  The runs
 are interleaved, because the machine's speed wanders, and only the ratios mean anything.
@@ -50,7 +50,8 @@ def configuration(port: int) -> str:
     )
     return (
         "appliance: {state_directory: none, stop_timeout: 0s}\n"
-        f"dns: {{listen: ['{HOST}:{port}'], rate_limit: {{responses_per_second: 0}}, tcp: {{max_queries: 1000000000}}, zones: {{example.com: {{records: "
+        f"dns: {{listen: ['{HOST}:{port}'], rate_limit: {{responses_per_second: 0}}, "
+        "tcp: {max_queries: 1000000000}, zones: {example.com: {records: "
         '"@ 3600 SOA ns1 hostmaster 1 7200 3600 1209600 60\\n@ 3600 NS ns1\\nns1 3600 A 127.0.0.1\\n"}}}\n'
         "pools: {public: {addresses: [127.90.0.0/22], period: {base: 300s, offer: 300s}, "
         "quota: {per_source: 10000}, pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}}}\n"

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-import attrs
 import dns.rcode
 
 from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent
@@ -28,6 +27,7 @@ from appliance.leasing import Promise
 from appliance.model import Address, Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
 from appliance.nameserver.forms import CLASS_IN, COOKIE, OPT, SHORTEST, Form, form_of
+from appliance.nameserver.kept import Entry, Tally
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict
 from appliance.nameserver.sources import Source
 from appliance.naming import Answer, Zones
@@ -45,7 +45,6 @@ _OVERHEAD = 700
 
 _UNLIMITED = 2**60
 _SOON = 0.001
-"""Seconds; a promise ahead is never for nothing, also where the tick is just over."""
 
 _COOKIE_SIZE = 24
 """Of a client cookie and our server cookie."""
@@ -61,54 +60,6 @@ class Standing(Protocol):
     def renew(self, site_name: str, asker: Asker | None = None, ahead: float = 0.0) -> Promise | None: ...
 
     def answered_also(self, site_name: str, address: Address, count: int) -> None: ...
-
-
-@attrs.define(eq=False)
-class Tally:
-    """
-    What was answered of one kind in a tick; all spellings and forms of a question share it.
-
-    :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``.
-    :param left: how many more may be answered in this tick before the rate limiter is asked about each.
-    :param allowed: what ``left`` began with; ``over``: how many were asked for when nothing was left.
-    :param tick: the tick that it is about.
-    :param entries: how many entries share it.
-    """
-
-    kind: Kind
-    rcode: str
-    site: str | None
-    address: Address | None = None
-    left: int = 0
-    allowed: int = 0
-    over: int = 0
-    tick: int = -1
-    entries: int = 0
-
-
-@attrs.define(eq=False)
-class Entry:
-    """
-    A kept response.
-
-    :param key: where it is found; ``exact_key`` likewise, empty where it has no single one.
-    :param wire: all of it behind the id, with the name in lower case; ends with the OPT where a cookie is to follow.
-    :param head: flags and counts, ``tail``: what follows the question.
-    :param lease_at: where in ``tail`` TTL, length and address of the lease are, as far as there is one.
-    :param told: TTL and address that are written there.
-    :param tick: the tick in which it was asked for last; in another one it must be asked for anew.
-    """
-
-    key: bytes
-    exact_key: bytes
-    wire: bytes
-    head: bytes
-    tail: bytes
-    tally: Tally
-    lease_at: int = 0
-    told: bytes = b""
-    tick: int = -1
-    size: int = 0
 
 
 class WireCache:
@@ -346,5 +297,4 @@ class WireCache:
         self._bytes = 0
 
     def __len__(self) -> int:
-        """Responses that are kept."""
         return len(self._entries)
