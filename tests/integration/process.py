@@ -38,8 +38,9 @@ def own_address() -> str:
 
 def free_port(address: str) -> int:
     """A port that is free for TCP and UDP on an address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
             tcp.bind((address, 0))
             port = int(tcp.getsockname()[1])
             try:
