@@ -7,8 +7,6 @@ and the data paths stand, before the first query is answered; the last thing tha
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
 from appliance.model import Address
-from appliance.nameserver import Cookies, NameServer, secret_from
+from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import SiteNames, Zones, from_text
 from appliance.nat import Nat
 from appliance.reaper import Reaper
@@ -74,6 +72,7 @@ class Appliance(Service):
         self.state.subscribe(EventLog())
         self.reaper = Reaper(reactor, self.state)
         self.nameserver: NameServer | None = None
+        self._secrets: CookieSecrets | None = None
         self._reading = Reading(
             self.state,
             name=config.name,
@@ -111,7 +110,11 @@ class Appliance(Service):
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
-        self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, self._cookies(), self.state)
+        self._secrets = self._cookie_secrets()
+        cookies = self._secrets.cookies if self._secrets is not None else None
+        self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, cookies, self.state)
+        if self._secrets is not None:
+            self._secrets.startService()
         self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
         self._doors = self._make_doors()
@@ -136,17 +139,14 @@ class Appliance(Service):
             return "the address of a server; traffic to it would come back to the appliance"
         return None
 
-    def _cookies(self) -> Cookies | None:
+    def _cookie_secrets(self) -> CookieSecrets | None:
         config = self.config.dns.cookies
         if not config.enabled:
             return None
-        if config.secret is not None:
-            secret = secret_from(Path(config.secret))
-        elif self.config.state_directory is not None:
-            secret = secret_from(Path(self.config.state_directory) / COOKIE_FILE)
-        else:
-            secret = os.urandom(16)
-        return Cookies(secret, None, time.time)
+        path = Path(config.secret) if config.secret is not None else None
+        if path is None and self.config.state_directory is not None:
+            path = Path(self.config.state_directory) / COOKIE_FILE
+        return CookieSecrets(self._reactor, path, own=config.secret is None)
 
     def _make_doors(self) -> list[Service]:
         """What lets people in."""
@@ -181,6 +181,8 @@ class Appliance(Service):
         """
         try:
             config = self._read()
+            if self._secrets is not None:
+                self._secrets.reread()
             if self.nameserver is not None:
                 self.nameserver.configure(config.dns)
         except ApplianceError as error:
@@ -213,6 +215,8 @@ class Appliance(Service):
 
     async def _stop(self) -> None:
         parts: list[tuple[str, Callable[[], object]]] = []
+        if self._secrets is not None:
+            parts.append(("cookie-secrets", self._secrets.stopService))
         if self.nameserver is not None:
             parts.append(("nameserver", self.nameserver.stopService))
         parts += [("control", door.stopService) for door in self._doors]

@@ -6,8 +6,9 @@ promises that no input makes it raise, that nothing but a query is answered, and
 can take.
 """
 
-from appliance.nameserver.cookies import Cookies, secret_from
+from appliance.nameserver.cookies import Cookies
 from appliance.nameserver.responder import Responder
+from appliance.nameserver.secrets import CookieSecrets
 from appliance.nameserver.service import NameServer
 
-__all__ = ["Cookies", "NameServer", "Responder", "secret_from"]
+__all__ = ["CookieSecrets", "Cookies", "NameServer", "Responder"]

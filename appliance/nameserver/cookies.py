@@ -8,16 +8,11 @@ cookie, the same fields and the client's address, so nothing has to be remembere
 from __future__ import annotations
 
 import enum
-import os
 import struct
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from siphash24 import siphash24  # type: ignore[import-not-found]
 
-from appliance.errors import ListenError
-
-SECRET_BYTES = 16
 CLIENT_BYTES = 8
 SERVER_BYTES = 16
 
@@ -42,13 +37,12 @@ class CookieState(enum.Enum):
 
 class Cookies:
     """
-    :param secret: 16 bytes; ``previous`` is one that is still good.
-    :param wall: seconds since 1970, which all servers that share the secret agree on.
+    :param secrets: 16 bytes each; the first makes cookies, those made with the others are still good.
+    :param wall: seconds since 1970, which all servers that share the secrets agree on.
     """
 
-    def __init__(self, secret: bytes, previous: bytes | None, wall: Callable[[], float]) -> None:
-        assert len(secret) == SECRET_BYTES
-        self._secrets = (secret,) if previous is None else (secret, previous)
+    def __init__(self, secrets: Sequence[bytes], wall: Callable[[], float]) -> None:
+        self.secrets = tuple(secrets)
         self._wall = wall
 
     def check(self, client: bytes, server: bytes, source: bytes) -> CookieState:
@@ -66,7 +60,7 @@ class Cookies:
         if version != _VERSION or not -AHEAD <= age <= LIFETIME:
             return CookieState.INVALID
         head = server[: _HEAD.size]
-        for secret in self._secrets:
+        for secret in self.secrets:
             # Constant time is of no use here: who can measure it from afar can also just wait for a cookie.
             if server[_HEAD.size :] == _hash(client, head, source, secret):
                 return CookieState.VALID
@@ -75,7 +69,7 @@ class Cookies:
     def make(self, client: bytes, source: bytes) -> bytes:
         """A server cookie for a client cookie at an address; 16 bytes."""
         head = _HEAD.pack(_VERSION, int(self._wall()) % 2**32)
-        return head + _hash(client, head, source, self._secrets[0])
+        return head + _hash(client, head, source, self.secrets[0])
 
     def again(self, client: bytes, server: bytes, source: bytes, state: CookieState) -> bytes:
         """
@@ -92,35 +86,3 @@ class Cookies:
 
 def _hash(client: bytes, head: bytes, source: bytes, secret: bytes) -> bytes:
     return bytes(siphash24(client + head + source, key=secret).digest())
-
-
-def secret_from(path: Path) -> bytes:
-    """
-    The secret in a file of 32 hexadecimal digits, which is made, with mode 600, where it is missing.
-
-    :raises ListenError: when it cannot be read or made, others can read it, or it holds something else.
-    """
-    try:
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.new")
-            temporary.unlink(missing_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(os.urandom(SECRET_BYTES).hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        mode = path.stat().st_mode & 0o777
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ListenError(f"dns.cookies.secret: {path}: {error}") from error
-    if mode & 0o077:
-        raise ListenError(f"dns.cookies.secret: {path}: others can read it (mode {mode:o}); chmod 600 {path}")
-    try:
-        secret = bytes.fromhex(text.strip())
-    except ValueError:
-        secret = b""
-    if len(secret) != SECRET_BYTES:
-        raise ListenError(f"dns.cookies.secret: {path}: not 32 hexadecimal digits; remove it and a new one is made")
-    return secret

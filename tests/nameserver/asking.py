@@ -92,7 +92,7 @@ def responder_with_cookies(asked: list[Asker] | None = None) -> Responder:
             asked.append(asker)
         return decide(question, asker)
 
-    return Responder(remember, udp_payload=1232, cookies=Cookies(SECRET, None, lambda: NOW))
+    return Responder(remember, udp_payload=1232, cookies=Cookies([SECRET], lambda: NOW))
 
 
 def with_cookie(cookie: bytes, name: str = "www.example.test", edns: int = 0) -> dns.message.Message:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 
 from siphash24 import siphash24  # type: ignore[import-not-found]
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.errors import ApplianceError
-from appliance.nameserver.cookies import Cookies, CookieState, secret_from
+from appliance.nameserver.cookies import Cookies, CookieState
 from appliance.nameserver.sources import source_of
 
 SECRET = bytes.fromhex("e5e973e5a6b2a43f48e7dc849e37bfcf")
@@ -22,7 +18,7 @@ MADE = bytes.fromhex("2464c4abcf10c957010000005cf79f111f8130c3eee29480")
 
 
 def at(now: float, secret: bytes = SECRET, previous: bytes | None = None) -> Cookies:
-    return Cookies(secret, previous, lambda: now)
+    return Cookies([secret] if previous is None else [secret, previous], lambda: now)
 
 
 def state(cookies: Cookies, cookie: bytes, asker: IPv4Address | IPv6Address = ASKER) -> CookieState:
@@ -108,65 +104,3 @@ class CookiesTests(SynchronousTestCase):
         self.assertEqual(source_of("192.0.2.1"), IPv4Address("192.0.2.1"))
         self.assertEqual(source_of("::ffff:192.0.2.1"), IPv4Address("192.0.2.1"))
         self.assertEqual(source_of("fe80::1%eth0"), IPv6Address("fe80::1"))
-
-
-class SecretTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.path = Path(self.mktemp())
-        self.path.mkdir()
-        self.path /= "cookie.secret"
-
-    def refusal(self) -> str:
-        return str(self.assertRaises(ApplianceError, secret_from, self.path))
-
-    def test_made_once(self) -> None:
-        """With 128 bits, for our eyes only, and nothing else is left in the folder."""
-        before = os.umask(0)
-        self.addCleanup(os.umask, before)
-        secret = secret_from(self.path)
-        self.assertEqual(len(secret), 16)
-        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
-        self.assertEqual(secret_from(self.path), secret)
-        self.assertEqual(os.listdir(self.path.parent), ["cookie.secret"])
-        self.assertNotEqual(secret_from(self.path.with_name("other")), secret)
-
-    def test_left_over(self) -> None:
-        """From a process that was killed at it: it does not matter, and goes."""
-        self.path.with_name("cookie.secret.new").write_text("half")
-        self.assertEqual(len(secret_from(self.path)), 16)
-        self.assertEqual(os.listdir(self.path.parent), ["cookie.secret"])
-
-    def test_given(self) -> None:
-        """As a person writes it."""
-        self.write(f"{SECRET.hex().upper()}\n")
-        self.assertEqual(secret_from(self.path), SECRET)
-
-    def test_others_may_read_it(self) -> None:
-        """Refused, with the way out."""
-        for mode in (0o640, 0o604, 0o620):
-            self.write(SECRET.hex(), mode)
-            self.assertIn(f"chmod 600 {self.path}", self.refusal())
-
-    def test_not_a_secret(self) -> None:
-        """Refused, and not repeated."""
-        for text in (
-            "",
-            SECRET.hex()[:-1],
-            SECRET.hex() + "0",
-            "x" * 32,
-            f"{SECRET.hex()}\n{SECRET.hex()}",
-            "\xff" * 32,
-        ):
-            self.write(text)
-            message = self.refusal()
-            self.assertIn("32 hexadecimal digits", message)
-            self.assertNotIn(SECRET.hex()[:8], message)
-
-    def test_cannot_be_read(self) -> None:
-        """Refused, with the path and the reason."""
-        self.path.mkdir()
-        self.assertIn(f"{self.path}: ", self.refusal())
-
-    def write(self, text: str, mode: int = 0o600) -> None:
-        self.path.write_text(text)
-        self.path.chmod(mode)

@@ -34,7 +34,7 @@ class LaterTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = Waiting()
-        self.responder = Responder(self.world.answer, udp_payload=1232, cookies=Cookies(SECRET, None, lambda: NOW))
+        self.responder = Responder(self.world.answer, udp_payload=1232, cookies=Cookies([SECRET], lambda: NOW))
 
     def ask(self, query: dns.message.Message, *, stream: bool = False) -> Deferred[bytes | None] | None:
         response = self.responder.respond(query.to_wire(), stream=stream, source=SOURCE)

@@ -165,7 +165,7 @@ class HeaderTests(Asking):
         self.responder = Responder(
             lambda question, asker: Answer(error=ExtendedError(14, "x" * 500)),
             udp_payload=512,
-            cookies=Cookies(SECRET, None, lambda: NOW),
+            cookies=Cookies([SECRET], lambda: NOW),
         )
         response = self.ask(with_cookie(CLIENT_COOKIE, "a." * 127))
         self.assertEqual((response.rcode(), len(response.options)), (dns.rcode.NOERROR, 2))

@@ -31,7 +31,7 @@ class ServiceTests(TestCase):
         self.address = own_address()
         self.port = free_port(self.address)
         config = DNSConfig(listen=(Endpoint(IPv4Address(self.address), self.port),), zones=())
-        self.server = NameServer(reactor, self.answer, config, Cookies(SECRET, None, time.time))
+        self.server = NameServer(reactor, self.answer, config, Cookies([SECRET], time.time))
         self.server.startService()
         self.addCleanup(self.stop)
 

@@ -102,7 +102,7 @@ class World:
     def __init__(self, limit: RateLimit | None = None, pool: Pool | None = None) -> None:
         self.setting = Setting([pool or fakes.pool(3)], *SITES)
         self.clock = self.setting.clock
-        self.cookies = Cookies(SECRET, None, lambda: 1e9 + self.clock.seconds())
+        self.cookies = Cookies([SECRET], lambda: 1e9 + self.clock.seconds())
         self.limiter = RateLimiter(limit) if limit is not None else None
         self.responder, self.plain = (self._responder(limiter) for limiter in (self.limiter, None))
         self.caches = [self._cache(stream=stream) for stream in (False, True)]
@@ -132,7 +132,7 @@ class World:
 
     def query(self, asked: Asked) -> bytes:
         """With a cookie that is ten seconds old."""
-        before = Cookies(SECRET, None, lambda: 1e9 - 10 + self.clock.seconds())
+        before = Cookies([SECRET], lambda: 1e9 - 10 + self.clock.seconds())
         return asked.query(before.make(CLIENT_COOKIE, SOURCES[asked.source].packed))
 
     def hit(self, asked: Asked) -> bytes | None:

@@ -1,0 +1,136 @@
+"""
+The file with the secrets of DNS cookies, and how they change.
+
+A line is a secret of 32 hexadecimal digits: the first one makes cookies, those made with the others are still good.  A
+file that was named in the configuration is the operator's, who may share it among servers and change it in the steps of
+RFC 9018 s5; it is read at the start and at each reload.  The appliance's own gets a new secret each day.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from appliance.errors import ListenError
+from appliance.nameserver.cookies import Cookies
+
+SECRET_BYTES = 16
+MOST_SECRETS = 8
+"""In a file: each is tried on a cookie that is not good, which anybody can send."""
+
+CHANGED_AFTER = 86400.0
+"""Seconds after which our own secret is changed; Knot's is 26 h.  Much longer than any cookie is good."""
+
+LOOKED_AT_EVERY = 3600.0
+
+
+class CookieSecrets(Service):
+    """
+    Reads the file, makes it where it is missing, and changes our own in time.
+
+    :param path: None: the secrets are in memory only.
+    :param own: nobody else has a part in the file.
+    :param wall: seconds since 1970, as files have them.
+    :raises ListenError: when the file cannot be read or made.
+    """
+
+    name = "cookie-secrets"
+    _log = Logger()
+
+    def __init__(self, reactor: Any, path: Path | None, *, own: bool, wall: Callable[[], float] = time.time) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._own = own
+        self._wall = wall
+        self._made_at = wall()
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        self.cookies = Cookies([os.urandom(SECRET_BYTES)] if path is None else secrets_from(path), wall)
+
+    def startService(self) -> None:
+        super().startService()
+        if self._own:
+            self._looking.start(LOOKED_AT_EVERY)
+
+    def stopService(self) -> None:
+        if self._looking.running:
+            self._looking.stop()
+        super().stopService()
+
+    def reread(self) -> None:
+        """
+        Follow the file; for a reload.
+
+        :raises ListenError: when it cannot be used; then nothing has changed.
+        """
+        if self._path is not None:
+            self.cookies.secrets = secrets_from(self._path)
+
+    def _look(self) -> Deferred[None] | None:
+        if self._path is not None:
+            try:
+                self._made_at = self._path.stat().st_mtime
+            except OSError:
+                # Removed by hand, which asks for a new one.
+                self._made_at = 0.0
+        if 0 <= self._wall() - self._made_at < CHANGED_AFTER:
+            return None
+        self._made_at = self._wall()
+        secrets = (os.urandom(SECRET_BYTES), self.cookies.secrets[0])
+        if self._path is None:
+            self.cookies.secrets = secrets
+            return None
+        # Off the reactor's thread, for it waits for the disk.
+        pool = self._reactor.getThreadPool()
+        written: Deferred[None] = deferToThreadPool(self._reactor, pool, write_secrets, self._path, secrets)
+        return written.addCallbacks(
+            lambda _: setattr(self.cookies, "secrets", secrets),
+            lambda failure: self._log.error("{event}: {reason}", event="cookie-secret-kept", reason=str(failure.value)),
+        )
+
+
+def secrets_from(path: Path) -> tuple[bytes, ...]:
+    """
+    The secrets in a file, which is made, with mode 600, where it is missing.
+
+    :raises ListenError: when it cannot be read or made, others can read it, or it holds something else.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_secrets(path, [os.urandom(SECRET_BYTES)])
+        mode = path.stat().st_mode & 0o777
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ListenError(f"dns.cookies.secret: {path}: {error}") from error
+    if mode & 0o077:
+        raise ListenError(f"dns.cookies.secret: {path}: others can read it (mode {mode:o}); chmod 600 {path}")
+    try:
+        secrets = tuple(bytes.fromhex(line) for line in text.split())
+    except ValueError:
+        secrets = ()
+    if not 1 <= len(secrets) <= MOST_SECRETS or any(len(secret) != SECRET_BYTES for secret in secrets):
+        wanted = f"1 to {MOST_SECRETS} lines of 32 hexadecimal digits"
+        raise ListenError(f"dns.cookies.secret: {path}: not {wanted}; remove it and a new one is made")
+    return secrets
+
+
+def write_secrets(path: Path, secrets: Sequence[bytes]) -> None:
+    """Replace the file at once and for good; raises OSError."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("".join(f"{secret.hex()}\n" for secret in secrets))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
