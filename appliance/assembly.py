@@ -78,6 +78,7 @@ class Appliance(Service):
             name=config.name,
             version=__version__,
             flows=self._flows,
+            asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
         )
         self._changing = Changing(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dns.exception
 import dns.rcode
@@ -34,6 +34,7 @@ class Reading:
     """
     :param name: of this appliance.
     :param flows: what the NAT carries now, as rows.
+    :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
     """
 
@@ -44,6 +45,7 @@ class Reading:
         name: str,
         version: str,
         flows: Callable[[], list[Row]],
+        asked: Callable[[], Mapping[str, int]],
         find: Find | None,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -51,6 +53,7 @@ class Reading:
         self._name = name
         self._version = version
         self._flows = flows
+        self._asked = asked
         self._find = find
         self._wall = wall
         self._started_at = state.now()
@@ -77,6 +80,7 @@ class Reading:
             "connections": len(self._flows()),
             "alarms": self.alarms(),
             "journal": "failing" if state.failure is not None else "well",
+            "dns": dict(sorted(self._asked().items())),
             "grants": dict(sorted(state.denied.items())),
             "events": dict(sorted(state.happened.items())),
         }

@@ -1,7 +1,8 @@
 """
-Queries of the plain form, read without parsing them: one question, and beside it at most an OPT with at most a cookie.
+Queries read and answered without parsing all of them.
 
-Nearly all queries have it.  What has another form, or only seems to, is for dnspython.
+Nearly all have the plain form: one question, and beside it at most an OPT with at most a cookie.  What has another
+form, or only seems to, is for dnspython; what that cannot read is answered with :func:`brief`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ OPT = b"\0\0\x29"
 COOKIE = b"\0\x0a"
 CLASS_IN = b"\0\1"
 
+AA, TC = 0x04, 0x02
+"""Bits of the header's third byte."""
+
+_HEADER = 12
+_LONGEST_LABEL = 63
+_LONGEST_NAME = 255
 _ONE_QUESTION = b"\0\1\0\0\0\0"
 """QDCOUNT, ANCOUNT, NSCOUNT."""
 
@@ -38,18 +45,41 @@ class Form:
     opt: bool
 
 
+def question_end(data: bytes) -> int:
+    """Where the first question ends; 0 where its name is compressed, too long or cut off.  Never raises."""
+    end, size = _HEADER, len(data)
+    while end < size and (length := data[end]):
+        if length > _LONGEST_LABEL:
+            return 0
+        end += length + 1
+    end += 5
+    return end if end <= size and end - 4 - _HEADER <= _LONGEST_NAME else 0
+
+
+def brief(data: bytes, rcode: int, payload: int, *, flags: int = 0, options: bytes = b"") -> bytes:
+    """
+    A response without records: the query's id, opcode and RD, its question where it can be read, an OPT for an OPT.
+
+    :param data: at least a header.
+    :param payload: what the OPT says.
+    :param flags: more bits of the header's third byte, such as ``TC``.
+    :param options: of the OPT.
+    """
+    end = question_end(data) if data[4:6] != b"\0\0" else 0
+    opt = b""
+    at = end or _HEADER
+    if data[10:12] != b"\0\0" and data[at : at + 3] == OPT and len(data) >= at + 11:
+        opt = OPT + struct.pack("!HBBBBH", payload, rcode >> 4, 0, data[at + 7] & 0x80, 0, len(options)) + options
+    head = struct.pack("!BBHHHH", 0x80 | data[2] & 0x79 | flags, rcode & 0xF, int(end > 0), 0, 0, int(bool(opt)))
+    return data[:2] + head + (data[_HEADER:end] if end else b"") + opt
+
+
 def form_of(data: bytes) -> Form | None:
     """The form of a query, None where it has another one; costs a step for each label.  Never raises."""
     if len(data) < SHORTEST or data[2] & 0xF8 or data[4:10] != _ONE_QUESTION:
         return None
-    end = 12
-    size = len(data)
-    while end < size and (length := data[end]):
-        if length > 63:
-            return None
-        end += length + 1
-    end += 5
-    if end > size:
+    end, size = question_end(data), len(data)
+    if not end:
         return None
     cookie, rest = None, data[10:12]
     if rest == b"\0\1":

@@ -2,7 +2,7 @@
 From the bytes of a query to the bytes of its response.
 
 What is not a query is dropped (QR=1 above all: answering answers makes loops between servers); what is a query and
-cannot be understood gets the header back with a code.  dnspython reads and writes the messages.
+cannot be understood gets header and question back with a code.  dnspython reads and writes the messages.
 
 Theory of operation: ``respond`` reads the query; ``_decide`` judges its cookie and asks for an answer, which comes now
 or (a new lease waits for the disk) later; ``_response`` asks the rate limiter, writes it, and shows it to the wire
@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
+from appliance.nameserver.forms import brief
 from appliance.nameserver.identity import Identity
 from appliance.nameserver.query import Query, client_network
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
@@ -49,7 +50,6 @@ Decide = Callable[[Question, Asker], Answer | Deferred[Answer | None] | None]
 Response = bytes | Deferred[bytes | None] | None
 
 _QR = 0x8000
-_RD = 0x0100
 _BADVERS = Answer(rcode=dns.rcode.BADVERS, authoritative=False)
 _BADCOOKIE = Answer(rcode=dns.rcode.BADCOOKIE, authoritative=False, for_all=False)
 _COOKIE_ONLY = Answer(authoritative=False, for_all=False)
@@ -57,6 +57,10 @@ _REFUSED = Answer(rcode=dns.rcode.REFUSED, authoritative=False)
 _FORMERR = Answer(rcode=dns.rcode.FORMERR, authoritative=False)
 _SERVFAIL = Answer(rcode=dns.rcode.SERVFAIL, authoritative=False, for_all=False)
 _SLIP = Answer(truncated=True, for_all=False)
+_NOTIMP = Answer(rcode=dns.rcode.NOTIMP, authoritative=False)
+_CLASSES = (dns.rdataclass.IN, dns.rdataclass.ANY)
+_META = frozenset(map(dns.rdatatype.RdataType.make, (249, 250, 253, 254)))
+"""TKEY, TSIG, MAILB, MAILA: types of questions that nobody has data for (RFC 6895 s3.1)."""
 _TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
 
@@ -104,18 +108,17 @@ class Responder:
         if len(data) < HEADER_SIZE:
             self.happened["dropped"] += 1
             return None
-        ident, flags, questions = struct.unpack_from("!HHH", data)
+        flags, questions = struct.unpack_from("!HH", data, 2)
         if flags & _QR:
             self.happened["dropped"] += 1
             return None
         self.happened["queries"] += 1
 
         def in_short(rcode: dns.rcode.Rcode) -> bytes | None:
-            """A response without a question: the query's id, opcode and RD, and a code."""
             if not stream and self._judge(error_kind(rcode), source) is not Verdict.SEND:
                 return None
             self.happened[dns.rcode.to_text(rcode)] += 1
-            return struct.pack("!HHHHHH", ident, _QR | flags & (0x7800 | _RD) | rcode, 0, 0, 0, 0)
+            return brief(data, rcode, self.udp_payload)
 
         opcode = flags >> 11 & 0xF
         if opcode != dns.opcode.QUERY:
@@ -149,7 +152,7 @@ class Responder:
             return broken(Failure())
 
     def _read(self, data: bytes, source: Source, *, stream: bool) -> Query:
-        message = dns.message.from_wire(data)
+        message = dns.message.from_wire(data, ignore_trailing=True)
         query = Query(data=data, message=message, source=source, stream=stream)
         cookie = query.option(dns.edns.OptionType.COOKIE)
         if self._cookies is None or not isinstance(cookie, dns.edns.CookieOption):
@@ -166,8 +169,10 @@ class Responder:
             # RFC 7873 s5.4: a client that wants nothing but a cookie.
             return _BADCOOKIE if query.state is CookieState.INVALID else _COOKIE_ONLY
         [question] = message.question
-        if question.rdclass != dns.rdataclass.IN or question.rdtype in _TRANSFERS:
+        if question.rdclass not in _CLASSES or question.rdtype in _TRANSFERS:
             return _REFUSED
+        if question.rdtype in _META:
+            return _NOTIMP
         client = None
         subnet = query.option(dns.edns.OptionType.ECS)
         if self.client_subnet and isinstance(subnet, dns.edns.ECSOption):

@@ -26,7 +26,7 @@ from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEv
 from appliance.leasing import Promise
 from appliance.model import Address, Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
-from appliance.nameserver.forms import CLASS_IN, COOKIE, OPT, SHORTEST, Form, form_of
+from appliance.nameserver.forms import AA, CLASS_IN, COOKIE, OPT, SHORTEST, TC, Form, brief, form_of
 from appliance.nameserver.kept import Entry, Tally
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict
 from appliance.nameserver.sources import Source
@@ -48,7 +48,6 @@ _SOON = 0.001
 
 _COOKIE_SIZE = 24
 """Of a client cookie and our server cookie."""
-_TC, _AA = 0x02, 0x04
 
 
 class Standing(Protocol):
@@ -150,26 +149,20 @@ class WireCache:
                     tally.over -= 1
                     self._happened["queries"] += 1
                     self._happened[f"limited-{verdict.value}"] += 1
-                    return b"" if verdict is Verdict.DROP else self._slip(data, form or form_of(data), cookie)
+                    return b"" if verdict is Verdict.DROP else self._slip(data, cookie)
         if form is None:
             return data[:2] + entry.wire
         return data[:2] + entry.head + data[12 : form.end] + entry.tail + cookie
 
-    def _slip(self, data: bytes, form: Form | None, cookie: bytes) -> bytes:
+    def _slip(self, data: bytes, cookie: bytes) -> bytes:
         """What the plain path says beyond the rate: TC=1, or BADCOOKIE with a good cookie to who sent one."""
-        assert form is not None
-        rcode = dns.rcode.BADCOOKIE if cookie else dns.rcode.NOERROR
-        self._happened[dns.rcode.to_text(rcode)] += 1
-        flags = 0x80 | data[2] & 0x01 | (0 if cookie else _AA | _TC)
         if not cookie:
             self._happened["truncated"] += 1
-        head = struct.pack("!BBHHHH", flags, rcode & 0xF, 1, 0, 0, int(form.opt))
-        response = data[:2] + head + data[12 : form.end]
-        if not form.opt:
-            return response
-        options = COOKIE + struct.pack("!H", len(cookie)) + cookie if cookie else b""
-        do = data[form.end + 7] & 0x80
-        return response + OPT + struct.pack("!HBBBBH", self.payload, rcode >> 4, 0, do, 0, len(options)) + options
+            self._happened["NOERROR"] += 1
+            return brief(data, dns.rcode.NOERROR, self.payload, flags=AA | TC)
+        self._happened["BADCOOKIE"] += 1
+        options = COOKIE + struct.pack("!H", len(cookie)) + cookie
+        return brief(data, dns.rcode.BADCOOKIE, self.payload, options=options)
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +184,7 @@ class WireCache:
         place = 0
         if answer.site is not None:
             place = self._place_of_lease(tail, form, answer)
-            if place < 0 or response[2] & _TC:
+            if place < 0 or response[2] & TC:
                 return
         name, kind_and_class = data[12 : form.end - 4].lower(), data[form.end - 4 : form.end]
         simple = form.cookie is None and data[12 : form.end - 4] == name

@@ -34,7 +34,7 @@ MAX_CHAIN = 16
 """Most CNAME and DNAME steps in one answer (BIND 16, NSD and Knot follow until a name repeats)."""
 
 ANY_TTL = 3789
-"""TTL of the HINFO that answers ANY (RFC 8482 s4.2; Cloudflare's and gdnsd's value)."""
+"""TTL of the HINFO that answers ANY (RFC 8482 s4.2; Cloudflare's value, gdnsd has 3600)."""
 
 EXHAUSTED_TTL = 5
 """Most that a NODATA for want of an address may be cached: a place may be free the next moment."""

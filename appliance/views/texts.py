@@ -18,7 +18,7 @@ def status_text(status: Mapping[str, Any]) -> str:
         f"{counts['free']} free, {counts['cooling']} cooling, {counts['declined']} declined"
     )
     lines.append(f"{status['connections']} connections; journal {status['journal']}")
-    for title in ("grants", "events"):
+    for title in ("dns", "grants", "events"):
         if status[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))
     return "\n".join(lines)

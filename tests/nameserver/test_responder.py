@@ -82,8 +82,9 @@ class ResponderTests(Asking):
     def test_what_is_not_understood(self) -> None:
         """Another opcode is NOTIMP; no question, two, or garbage behind the header is FORMERR."""
         query = dns.message.make_query("www.example.test", "A")
-        query.set_opcode(dns.opcode.UPDATE)
-        self.assertEqual(self.ask(query).rcode(), dns.rcode.NOTIMP)
+        query.set_opcode(dns.opcode.STATUS)
+        said = self.ask(query)
+        self.assertEqual((said.rcode(), said.question), (dns.rcode.NOTIMP, query.question))
         wire = dns.message.make_query("www.example.test", "A").to_wire()
         for count in (0, 2):
             data = wire[:4] + struct.pack("!H", count) + wire[6:]
@@ -91,8 +92,30 @@ class ResponderTests(Asking):
             assert response is not None
             self.assertEqual(response[:2] + response[3:4], wire[:2] + bytes([dns.rcode.FORMERR]))
         response = self.respond(wire[:-3])
-        assert response is not None
-        self.assertEqual(response[3] & 15, dns.rcode.FORMERR)
+        self.assertEqual(response, wire[:2] + b"\x81\x01" + b"\0" * 8)
+
+    def test_errors_say_that_edns_is_spoken(self) -> None:
+        """RFC 6891 s7: an asker without an OPT in its answer would not use EDNS again."""
+        for damage in (b"\0\x0a\0\4abcd", b"\0\x0a\0\x50abcd"):
+            query = dns.message.make_query("www.example.test", "A", use_edns=0, want_dnssec=True).to_wire()
+            data = self.respond(query[:-2] + struct.pack("!H", len(damage)) + damage)
+            assert data is not None
+            response = dns.message.from_wire(data)
+            self.assertEqual((response.rcode(), response.edns, response.payload), (dns.rcode.FORMERR, 0, 1232))
+            self.assertEqual((response.ednsflags, len(response.question)), (dns.flags.DO, 1))
+
+    def test_what_follows_a_query_is_ignored(self) -> None:
+        """As gdnsd does; BIND too."""
+        data = self.respond(dns.message.make_query("www.example.test", "A").to_wire() + b"garbage")
+        assert data is not None
+        self.assertEqual(len(dns.message.from_wire(data).answer), 1)
+
+    def test_meta_types(self) -> None:
+        """TKEY, TSIG, MAILB and MAILA are asked for in vain (RFC 6895 s3.1); class ANY is as good as IN."""
+        for rdtype in ("TKEY", "TSIG", "TYPE253", "TYPE254"):
+            self.assertEqual(self.ask(dns.message.make_query("www.example.test", rdtype)).rcode(), dns.rcode.NOTIMP)
+        response = self.ask(dns.message.make_query("www.example.test", "A", rdclass=dns.rdataclass.ANY))
+        self.assertEqual((response.rcode(), len(response.answer)), (dns.rcode.NOERROR, 1))
 
     def test_refused(self) -> None:
         """Other classes, and transfers."""
