@@ -21,6 +21,9 @@ CLASS_IN = b"\0\1"
 AA, TC = 0x04, 0x02
 """Bits of the header's third byte."""
 
+CLASSIC_LIMIT = 512
+"""Longest UDP response to a query without EDNS (RFC 1035 s4.2.1)."""
+
 _HEADER = 12
 _LONGEST_LABEL = 63
 _LONGEST_NAME = 255
@@ -34,15 +37,27 @@ class Form:
     A query of the plain form.
 
     :param key: what finds its response.
+    :param common: the same for all names and types: flags and OPT.
     :param end: where its question ends.
     :param cookie: the client's and the server's cookie, None without a COOKIE option.
     :param opt: it has an OPT.
     """
 
     key: bytes
+    common: tuple[bytes, bytes]
     end: int
     cookie: tuple[bytes, bytes] | None
     opt: bool
+
+    def limit(self, payload: int) -> int:
+        """
+        Most bytes of a response over UDP.
+
+        :param payload: the most that we send.
+        """
+        return (
+            min(max(int.from_bytes(self.common[1][2:4], "big"), CLASSIC_LIMIT), payload) if self.opt else CLASSIC_LIMIT
+        )
 
 
 def question_end(data: bytes) -> int:
@@ -74,6 +89,11 @@ def brief(data: bytes, rcode: int, payload: int, *, flags: int = 0, options: byt
     return data[:2] + head + (data[_HEADER:end] if end else b"") + opt
 
 
+def name_of(data: bytes, form: Form) -> bytes:
+    """The name that is asked for, in lower case."""
+    return data[_HEADER : form.end - 4].lower()
+
+
 def form_of(data: bytes) -> Form | None:
     """The form of a query, None where it has another one; costs a step for each label.  Never raises."""
     if len(data) < SHORTEST or data[2] & 0xF8 or data[4:10] != _ONE_QUESTION:
@@ -98,5 +118,6 @@ def form_of(data: bytes) -> Form | None:
             rest = rest[:-2] + COOKIE
     elif rest != b"\0\0" or size != end:
         return None
-    key = data[2:4] + data[12 : end - 4].lower() + data[end - 4 : end] + rest
-    return Form(key, end, cookie, len(rest) > 2)
+    flags = data[2:4]
+    key = flags + data[12 : end - 4].lower() + data[end - 4 : end] + rest
+    return Form(key, (flags, rest), end, cookie, len(rest) > 2)

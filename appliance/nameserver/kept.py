@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from appliance.model import Address
+from appliance.nameserver.forms import OPT
 from appliance.nameserver.ratelimit import Kind
 
 
@@ -41,6 +42,10 @@ class Entry:
     :param head: flags and counts, ``tail``: what follows the question.
     :param lease_at: where in ``tail`` TTL, length and address of the lease are, as far as there is one.
     :param told: TTL and address that are written there.
+    :param pointers: where in ``tail`` compression pointers are that move with the question's end, for a response that
+        many names share; ``end`` is the end that they are right for.
+    :param pointers: for names that are not there, which share a response: where in ``tail`` compression pointers are,
+        that follow the question's length; ``end`` is where the question ended that they are right for.
     :param tick: the tick in which it was asked for last; in another one it must be asked for anew.
     """
 
@@ -52,5 +57,55 @@ class Entry:
     tally: Tally
     lease_at: int = 0
     told: bytes = b""
+    pointers: tuple[int, ...] = ()
+    end: int = 0
     tick: int = -1
     size: int = 0
+
+    def tail_for(self, end: int) -> bytes:
+        """What follows a question that ends at ``end``."""
+        if not self.pointers or end == self.end:
+            return self.tail
+        tail, moved = bytearray(self.tail), end - self.end
+        for at in self.pointers:
+            pointer = (tail[at] << 8 | tail[at + 1]) + moved
+            tail[at], tail[at + 1] = pointer >> 8, pointer & 0xFF
+        return bytes(tail)
+
+
+def place_of_lease(tail: bytes, address: bytes, *, opt: bool) -> int:
+    """
+    Where the TTL of the last address record is, which nothing but the OPT may follow.
+
+    :param address: what the record says; ``opt``: there is an OPT.
+    :return: -1 where it is not there.
+    """
+    end = tail.rindex(OPT) if opt else len(tail)
+    place = end - 10
+    return place if place > 0 and tail[place + 4 : end] == b"\0\4" + address else -1
+
+
+def pointers_of(tail: bytes, first: int) -> tuple[int, ...] | None:
+    """
+    Where the compression pointers of a SOA record are, with which ``tail`` begins.
+
+    :param first: where the zone's apex is in the question; pointers to what is before it are of that name only.
+    :return: None where there is one of those, and for what is no SOA record.
+    """
+    found: list[int] = []
+    after = _skip_name(tail, 0, found)
+    if tail[after : after + 2] != b"\0\6":
+        return None
+    _skip_name(tail, _skip_name(tail, after + 10, found), found)
+    targets = ((tail[at] & 0x3F) << 8 | tail[at + 1] for at in found)
+    return tuple(found) if all(target >= first for target in targets) else None
+
+
+def _skip_name(data: bytes, at: int, pointers: list[int]) -> int:
+    """Where a name ends; the pointer that it ends with is added to ``pointers``."""
+    while length := data[at]:
+        if length >= 0xC0:
+            pointers.append(at)
+            return at + 2
+        at += 1 + length
+    return at + 1

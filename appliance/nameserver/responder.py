@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
-from appliance.nameserver.forms import brief
+from appliance.nameserver.forms import CLASSIC_LIMIT, brief
 from appliance.nameserver.identity import Identity
 from appliance.nameserver.query import Query, client_network
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
@@ -39,8 +39,6 @@ from appliance.naming import Answer, Question, fill
 from appliance.naming.names import wire
 
 HEADER_SIZE = 12
-CLASSIC_LIMIT = 512
-"""Longest UDP response to a query without EDNS (RFC 1035 s4.2.1)."""
 STREAM_LIMIT = 65535
 MAX_ERROR_TEXT = 100
 """Of an Extended DNS Error: with the longest name and a cookie it still fits into CLASSIC_LIMIT."""

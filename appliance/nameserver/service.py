@@ -22,8 +22,9 @@ from appliance.nameserver.identity import Identity
 from appliance.nameserver.mmsg import is_supported
 from appliance.nameserver.ratelimit import RateLimiter
 from appliance.nameserver.responder import Decide, Responder
+from appliance.nameserver.standing import Standing
 from appliance.nameserver.streams import QueryStreams
-from appliance.nameserver.wirecache import Standing, WireCache
+from appliance.nameserver.wirecache import WireCache
 
 STREAM_BACKLOG = 1024
 

@@ -18,19 +18,19 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 import dns.rcode
+import dns.rdatatype
 
 from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent
-from appliance.leasing import Promise
-from appliance.model import Address, Asker, Proof
+from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
-from appliance.nameserver.forms import AA, CLASS_IN, COOKIE, OPT, SHORTEST, TC, Form, brief, form_of
-from appliance.nameserver.kept import Entry, Tally
+from appliance.nameserver.forms import AA, CLASS_IN, COOKIE, SHORTEST, TC, Form, brief, form_of, name_of
+from appliance.nameserver.kept import Entry, Tally, place_of_lease, pointers_of
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict
 from appliance.nameserver.sources import Source
-from appliance.naming import Answer, Zones
+from appliance.nameserver.standing import Standing
+from appliance.naming import Answer, Zones, lacks
 
 TICK = 0.25
 """Seconds for which the same is answered.  Of a site with several addresses one is answered for so long; and a promise
@@ -44,21 +44,11 @@ _OVERHEAD = 700
 """Bytes that an entry costs beside its texts, as measured with tracemalloc."""
 
 _UNLIMITED = 2**60
-_SOON = 0.001
 
+_META = 128
+"""From here on types are about messages, not data (RFC 6895 s3.1)."""
 _COOKIE_SIZE = 24
 """Of a client cookie and our server cookie."""
-
-
-class Standing(Protocol):
-    """What the wire cache asks of SharedState."""
-
-    @property
-    def zones(self) -> Zones: ...
-
-    def renew(self, site_name: str, asker: Asker | None = None, ahead: float = 0.0) -> Promise | None: ...
-
-    def answered_also(self, site_name: str, address: Address, count: int) -> None: ...
 
 
 class WireCache:
@@ -124,8 +114,12 @@ class WireCache:
         entry, form = self.exact.get(data[2:]), None
         if entry is None:
             form = form_of(data)
-            entry = self._entries.get(form.key) if form is not None else None
-            if entry is None:
+            if form is None:
+                return None
+            entry = self._entries.get(form.key) or self._entries.get(self._shared_key(data, form))
+            if entry is None or (
+                entry.pointers and form.end + len(entry.tail) + _COOKIE_SIZE > form.limit(self.payload)
+            ):
                 return None
         cookie, proof = b"", self._proof
         if form is not None and form.cookie is not None and self._cookies is not None:
@@ -152,7 +146,16 @@ class WireCache:
                     return b"" if verdict is Verdict.DROP else self._slip(data, cookie)
         if form is None:
             return data[:2] + entry.wire
-        return data[:2] + entry.head + data[12 : form.end] + entry.tail + cookie
+        return data[:2] + entry.head + data[12 : form.end] + entry.tail_for(form.end) + cookie
+
+    def _shared_key(self, data: bytes, form: Form) -> bytes:
+        """Where the response for a name is that is not there; empty for other names."""
+        rdtype = int.from_bytes(data[form.end - 4 : form.end - 2], "big")
+        if data[form.end - 2 : form.end] != CLASS_IN or (rdtype >= _META and rdtype != dns.rdatatype.ANY):
+            return b""
+        apex = lacks(self._standing.zones, name_of(data, form), rdtype)
+        # No name begins with this byte, so that it is no other entry's key.
+        return form.common[0] + b"\xff" + apex + form.common[1] if apex is not None else b""
 
     def _slip(self, data: bytes, cookie: bytes) -> bytes:
         """What the plain path says beyond the rate: TC=1, or BADCOOKIE with a good cookie to who sent one."""
@@ -174,7 +177,10 @@ class WireCache:
         """
         self.begin()
         form = form_of(data)
-        if form is None or form.key in self._entries or data[form.end - 2 : form.end] != CLASS_IN:
+        if form is None or data[form.end - 2 : form.end] != CLASS_IN:
+            return
+        shared = self._shared_key(data, form)
+        if response[2] & TC and (shared or answer.site is not None):
             return
         tail = response[form.end :]
         if form.cookie is not None:
@@ -183,27 +189,28 @@ class WireCache:
             tail = tail[:-_COOKIE_SIZE]
         place = 0
         if answer.site is not None:
-            place = self._place_of_lease(tail, form, answer)
-            if place < 0 or response[2] & TC:
+            place = place_of_lease(tail, answer.answer[-1].rdatas[0].to_wire() or b"", opt=form.opt)
+            if place < 0:
+                return
+        pointers = None
+        if shared and answer.authority:
+            pointers = pointers_of(tail, form.end - 4 - len(answer.authority[0].owner))
+            if pointers is None:
                 return
         name, kind_and_class = data[12 : form.end - 4].lower(), data[form.end - 4 : form.end]
-        simple = form.cookie is None and data[12 : form.end - 4] == name
+        simple = form.cookie is None and not shared and data[12 : form.end - 4] == name
         tally = self._tallies.get(kind)
         if tally is None:
             tally = self._tallies[kind] = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
         wire = response[2:12] + name + kind_and_class + tail
-        entry = Entry(form.key, data[2:] if simple else b"", wire, response[2:12], tail, tally, place)
+        entry = Entry(shared or form.key, data[2:] if simple else b"", wire, response[2:12], tail, tally, place)
+        entry.pointers, entry.end = pointers or (), form.end
         entry.size = len(entry.key) + len(entry.exact_key) + len(wire) + len(tail) + _OVERHEAD
         self._keep(entry)
 
-    def _place_of_lease(self, tail: bytes, form: Form, answer: Answer) -> int:
-        """Where the TTL of the last address record is, which nothing but the OPT follows; -1 where it is not."""
-        end = tail.rindex(OPT) if form.opt else len(tail)
-        place = end - 10
-        address = answer.answer[-1].rdatas[0].to_wire() or b""
-        return place if place > 0 and tail[place + 4 : end] == b"\0\4" + address else -1
-
     def _keep(self, entry: Entry) -> None:
+        if entry.key in self._entries:
+            return
         self._entries[entry.key] = entry
         if entry.exact_key:
             self.exact[entry.exact_key] = entry
@@ -236,7 +243,7 @@ class WireCache:
             self._settle(tally)
             tally.tick = self.tick
         if tally.site is not None:
-            ahead = max(self._tick_ends - self._seconds(), _SOON)
+            ahead = max(self._tick_ends - self._seconds(), 0.001)
             promise = self._standing.renew(tally.site, asker, ahead)
             if promise is None:
                 return False

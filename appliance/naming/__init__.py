@@ -6,7 +6,7 @@ used.  It knows no socket, no clock and no lease: a site's A question comes out 
 :func:`leased` makes the answer once somebody knows the address.  Names are wire bytes in lower case.
 """
 
-from appliance.naming.answer import answer, exhausted, leased
+from appliance.naming.answer import answer, exhausted, lacks, leased
 from appliance.naming.messages import fill
 from appliance.naming.names import from_text, to_text
 from appliance.naming.values import Answer, ExtendedError, NeedsLease, Question, RRset
@@ -25,6 +25,7 @@ __all__ = [
     "exhausted",
     "fill",
     "from_text",
+    "lacks",
     "leased",
     "to_text",
 ]

@@ -95,6 +95,19 @@ def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
         zone, name = next_zone, target
 
 
+def lacks(zones: Zones, name: bytes, qtype: int) -> bytes | None:
+    """
+    Is there nothing at a name, whatever is asked for?
+
+    :return: the apex of the zone that says so (NXDOMAIN), empty where no zone of ours does (REFUSED); None where there
+        is something, or a CNAME or DNAME leads on.  All such names of a zone are answered alike.
+    """
+    zone = zones.find_for(name, qtype)
+    if zone is None:
+        return b""
+    return zone.apex if isinstance(_look_up(zone, name, qtype), _Missing) else None
+
+
 def _feeds_itself(rrset: RRset) -> bool:
     """A DNAME into its own subtree would go on for ever, under a longer name each time."""
     return rrset.rdtype == _DNAME and is_under(wire(rrset.rdatas[0].target), rrset.owner)  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.config import RateLimit
 from appliance.nameserver.forms import form_of
 from appliance.nameserver.wirecache import TICK
+from appliance.naming import Zones
 from tests import fakes
 from tests.nameserver.asking import CLIENT_COOKIE
 from tests.nameserver.world import QUESTIONS, SOURCES, Asked, World
@@ -63,6 +64,36 @@ class HitTests(SynchronousTestCase):
             response = world.ask(Asked("b"))
             assert response is not None
             self.assertEqual(dns.message.from_wire(response).rcode(), dns.rcode.SERVFAIL)
+
+    def test_names_that_are_not_there(self) -> None:
+        """Those of a zone share a response, and so do those out of our zones: a flood of them is answered quickly."""
+        world = self.world
+        for first, others in (("n0", ("nothing", "a.b.c.d", "x" * 63)), ("elsewhere.", (".", "x.elsewhere.", "test."))):
+            world.ask(Asked(first))
+            kept = len(world.caches[0])
+            for other in others:
+                hit = world.hit(Asked(other, "TXT", spelling=2))
+                self.assertEqual(hit, world.miss(Asked(other, "TXT", spelling=2), world.plain), other)
+            self.assertEqual(len(world.caches[0]), kept)
+        for something in ("a", "x.wild", "y.old", "x.cut", "wild"):
+            self.assertIsNone(world.hit(Asked(something)))
+        for rdtype in ("AXFR", "TYPE250"):
+            self.assertIsNone(world.hit(Asked("nothing", rdtype)))
+
+    def test_a_shared_response_that_does_not_fit(self) -> None:
+        """Learnt for a short name, and with a long one more than 512 bytes: the plain path cuts it."""
+        world, long = self.world, ".".join(["x" * 60] * 3)
+        text = f"@ 60 SOA ns1.{long}.elsewhere. host.{long}.other. 1 2 3 4 5\n@ 60 NS ns1\nns1 60 A 192.0.2.1\n"
+        source = dns.zone.from_text(text, origin="example.test", relativize=False)
+        pool = fakes.pool(1)
+        world.setting.state.configure({pool.name: pool}, {}, Zones([source]))
+        for edns, limit in ((None, 512), (512, 512), (1232, 1232)):
+            world.ask(Asked("short", edns=edns))
+            self.assertIsNotNone(world.hit(Asked("shorter", edns=edns)))
+            response = world.ask(Asked(long, edns=edns))
+            assert response is not None
+            self.assertLessEqual(len(response), limit)
+            self.assertEqual(response[2] >> 1 & 1, limit == 512)
 
     def test_other_options_go_the_plain_path(self) -> None:
         self.world.ask(self.asked)

@@ -39,7 +39,8 @@ old      300  DNAME wild
 """
 NAMES = ["a", "b", "c", "d"]
 SITES = [f"{name}.example.test" for name in NAMES]
-ASKED = [*NAMES, "alias", "ns1", "x.wild", "y.old", "big", "x.cut", "nothing", "other", "@"]
+ASKED = [*NAMES, "alias", "ns1", "x.wild", "y.old", "big", "x.cut", "other", "@"]
+MISSING = ["nothing", "deep.er.nothing", "n0", "hostmaster", "x.hostmaster", "elsewhere.", "."]
 SOURCES = [IPv4Address("198.51.100.7"), IPv4Address("203.0.113.9")]
 BIG = " ".join(f'"{letter * 200}"' for letter in "abcdefgh")
 
@@ -67,6 +68,8 @@ class Asked:
     def query(self, made: bytes = b"") -> bytes:
         """:param made: the server cookie that the asker has."""
         full = "example.test" if self.name == "@" else f"{self.name}.example.test"
+        if self.name.endswith("."):
+            full = self.name
         rng = random.Random(self.spelling)
         if self.spelling:
             full = "".join(rng.choice((letter.lower(), letter.upper())) for letter in full)
@@ -84,7 +87,7 @@ class Asked:
 
 QUESTIONS = st.builds(
     Asked,
-    name=st.sampled_from(ASKED),
+    name=st.sampled_from([*ASKED, *MISSING]),
     rdtype=st.sampled_from(["A", "A", "A", "AAAA", "TXT", "ANY", "HTTPS", "SOA"]),
     spelling=st.integers(0, 3),
     edns=st.sampled_from([None, None, 512, 1232, 4096]),
@@ -100,7 +103,9 @@ class World:
     """A SharedState, a Responder with wire caches, and one without that says what is right."""
 
     def __init__(self, limit: RateLimit | None = None, pool: Pool | None = None) -> None:
-        self.setting = Setting([pool or fakes.pool(3)], *SITES)
+        pool = pool or fakes.pool(3)
+        self.setting = Setting([pool])
+        self.setting.state.configure({pool.name: pool}, {name: fakes.site(name) for name in SITES}, zones(1, SITES))
         self.clock = self.setting.clock
         self.cookies = Cookies([SECRET], lambda: 1e9 + self.clock.seconds())
         self.limiter = RateLimiter(limit) if limit is not None else None
