@@ -183,7 +183,7 @@ class WireCache:
         if response[2] & TC and (shared or answer.site is not None):
             return
         tail = response[form.end :]
-        if form.cookie is not None:
+        if form.cookie is not None and self._cookies is not None:
             if tail[-_COOKIE_SIZE - 4 : -_COOKIE_SIZE] != COOKIE + b"\0\x18":
                 return
             tail = tail[:-_COOKIE_SIZE]

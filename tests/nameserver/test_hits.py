@@ -95,6 +95,14 @@ class HitTests(SynchronousTestCase):
             self.assertLessEqual(len(response), limit)
             self.assertEqual(response[2] >> 1 & 1, limit == 512)
 
+    def test_cookies_that_are_off(self) -> None:
+        """A query with one is answered without, and kept like any other."""
+        for responder in (self.world.responder, self.world.plain):
+            responder._cookies = None
+        self.world.caches[0]._cookies = None
+        asked = Asked("ns1", cookie="client")
+        self.assertEqual(self.world.miss(asked), self.world.hit(asked))
+
     def test_other_options_go_the_plain_path(self) -> None:
         self.world.ask(self.asked)
         query = dns.message.make_query("a.example.test", "A", options=[dns.edns.NSIDOption(b"")])
