@@ -160,4 +160,5 @@ def without_lease(data: bytes) -> tuple[Any, ...]:
     message = dns.message.from_wire(data)
     sections = (message.question, message.answer, message.authority, message.additional)
     texts = tuple(tuple((str(each.name), each.rdtype, *map(str, each)) for each in section) for section in sections)
-    return message.id, message.flags, message.rcode(), message.edns, message.ednsflags, message.options, texts
+    options = tuple((option.otype, option.to_wire()) for option in message.options)
+    return message.id, message.flags, message.rcode(), message.edns, message.ednsflags, options, texts
