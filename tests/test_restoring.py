@@ -1,0 +1,121 @@
+"""A start from what was on the disk: what goes on, what cools, what is kept back (docs/leases.rst, *On the disk*)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.events import LeaseRecord, Pinned, Recovered, State
+from appliance.leasing import Promise
+from appliance.shared import Refusal
+from tests import fakes
+from tests.test_shared import Setting, zones
+
+NAME = "a.example.test"
+[FIRST] = fakes.addresses(1)
+
+
+def record(number: int, site: str, state: State, *, until: float) -> LeaseRecord:
+    return LeaseRecord(
+        pool="public",
+        address=IPv4Address("192.0.2.0") + number,
+        site=site,
+        server=f"server 0 of {site}",
+        state=state,
+        granted_at=-50.0,
+        promised_until=until - 1,
+        ends_at=until,
+        longest=10,
+        unused=0,
+        requests=0.0,
+    )
+
+
+class RestoreTests(SynchronousTestCase):
+    def start(self, *entries: LeaseRecord | Pinned, more: str = "", **recovered: bool) -> Setting:
+        """A start at second 0 that finds these."""
+        setting = Setting([])
+        names = (NAME, "b.example.test", "c.example.test")
+        sites = {name: fakes.site(name) for name in names}
+        if more:
+            sites[more] = attrs.evolve(fakes.site(more), address=FIRST)
+        setting.state.configure(
+            {"public": fakes.pool(3)}, sites, zones(*sites), Recovered(entries=entries, **recovered)
+        )
+        return setting
+
+    def states(self, setting: Setting) -> dict[str, tuple[State, float]]:
+        return {x.site[0]: (x.state, x.ends_at) for x in setting.state.tables()["public"].held()}
+
+    def test_live_leases_go_on(self) -> None:
+        """With their data path, and for their site only."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0))
+        self.assertEqual(self.states(setting), {"a": (State.BOUND, 30.0)})
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME])
+        answer = setting.ask(NAME)
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), str(FIRST))
+
+    def test_what_ended_meanwhile_cools_from_its_end(self) -> None:
+        """Not from the start of this process; what has cooled is free, for its former site first."""
+        setting = self.start(
+            record(1, NAME, State.BOUND, until=-5.0), record(2, "b.example.test", State.OFFERED, until=-25.0)
+        )
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, 15.0)})
+        answer = setting.ask("b.example.test")
+        assert answer is not None
+        self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.2")
+
+    def test_after_a_crash_it_cools_a_little_longer(self) -> None:
+        """For what may have been promised while the disk failed."""
+        setting = self.start(record(1, NAME, State.BOUND, until=-25.0), crashed=True)
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, fakes.PERIODS.minimum + 1)})
+
+    def test_an_unsure_start_lets_the_rest_rest(self) -> None:
+        """Nobody knows who was promised what seems free."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0), unsure=True)
+        self.assertEqual(setting.state.tables()["public"].counts(0.0).cooling, 2)
+        self.assertEqual(len(setting.ask(NAME).answer), 1)  # type: ignore[union-attr]
+        self.assertEqual(len(setting.ask("b.example.test").answer), 0)  # type: ignore[union-attr]
+        setting.clock.advance(62)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(len(setting.ask("b.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_an_address_that_became_another_sites_own(self) -> None:
+        """The lease from before runs out first, and its site keeps what it was promised."""
+        setting = self.start(record(1, NAME, State.BOUND, until=30.0), more="d.example.test")
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME])
+        self.assertEqual(len(setting.ask("d.example.test").answer), 0)  # type: ignore[union-attr]
+        for _ in range(2):
+            setting.clock.advance(40)
+            setting.state.reclaim(limit=9)
+        self.assertEqual(setting.path.sites_at(FIRST), ["d.example.test"])
+        self.assertEqual(len(setting.ask("d.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_a_static_address_that_waits_is_on_the_disk_before_it_is_told(self) -> None:
+        """Else a crash would find the former holder there again."""
+        setting = Setting([fakes.pool(2)], NAME)
+        setting.ask(NAME)
+        setting.journal.slow = True
+        sites = {NAME: fakes.site(NAME), "d.example.test": attrs.evolve(fakes.site("d.example.test"), address=FIRST)}
+        setting.state.configure({"public": fakes.pool(2)}, sites, zones(*sites))
+        for _ in range(2):
+            setting.clock.advance(40)
+            setting.state.reclaim(limit=9)
+        self.assertEqual(setting.path.sites_at(FIRST), ["d.example.test"])
+        self.assertIs(setting.state.lease("d.example.test"), Refusal.EXHAUSTED)
+        setting.journal.write()
+        self.assertIsInstance(setting.state.lease("d.example.test"), Promise)
+
+    def test_a_pin_is_found_again(self) -> None:
+        setting = self.start(Pinned(at=-9.0, site=NAME, address=FIRST))
+        promise = setting.state.lease(NAME)
+        assert isinstance(promise, Promise)
+        self.assertEqual((promise.address, promise.ttl), (FIRST, 60))
+
+    def test_a_pin_of_a_site_that_is_gone_cools(self) -> None:
+        """It was promised for the maximum."""
+        setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))
+        self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
