@@ -200,7 +200,7 @@ class Recovered:
     """
     What was on disk at the start; all instants are on this process's clock already.
 
-    :param entries: as a snapshot's, each lease once.
+    :param entries: as a snapshot's, each lease once, in the order in which they were last recorded.
     :param crashed: the former process did not end in order: the last things it said may not be here.
     :param unsure: leases may be missing altogether (a crash without ``fsync: grant``, or damage): addresses that
         seem free may have been promised.

@@ -165,6 +165,7 @@ class FakeJournal:
             if isinstance(item, LeaseEvent):
                 item = item.lease
             if isinstance(item, LeaseRecord):
+                leases.pop((item.address, item.site), None)
                 leases[item.address, item.site] = item
                 freed.pop((item.address, item.site), None)
             elif isinstance(item, AddressFreed | AddressRemoved) and item.former is not None:

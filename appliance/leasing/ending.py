@@ -90,7 +90,7 @@ class Ending:
         book.settle_offer(lease, now, used=False)
         ended_at = now if since is None else since
         book.cool(lease, max(ended_at + max(book.pool.periods.cooling, lease.longest), lease.promised_until, floor))
-        return LeaseReclaimed(at=now, lease=book.record(lease, now), connections_end=connections_end)
+        return LeaseReclaimed(at=ended_at, lease=book.record(lease, now), connections_end=connections_end)
 
     def drain(self, lease: Lease, now: float, *, reason: str, end_connections: bool = False) -> Event:
         """

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 from twisted.logger import Logger
 
 from appliance.errors import DataPathError
-from appliance.events import AddressFreed, LeaseRecord, Pinned, Recovered, State
+from appliance.events import AddressFreed, AddressRemoved, Event, LeaseReclaimed, LeaseRecord, Pinned, Recovered, State
 from appliance.interfaces import DataPath
 from appliance.leasing import Lease, LeaseTable
 from appliance.model import Pool
@@ -46,11 +47,14 @@ class Restoring:
         """
         now = self._seconds()
         leases = [entry for entry in recovered.entries if isinstance(entry, LeaseRecord)]
-        for record in sorted(leases, key=lambda record: record.site not in self._tables.sites):
-            self._take_up(record, now, crashed=recovered.crashed)
+        # The newest first: should there be two of an address, the older one is the one that is over.
+        leases.reverse()
+        leases.sort(key=lambda record: record.site not in self._tables.sites)
+        over = [record for record in leases if self._take_up(record, now, crashed=recovered.crashed)]
         for entry in recovered.entries:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry)
+        self._free(over)
         for entry in recovered.entries:
             if isinstance(entry, Pinned):
                 self._pin(entry, now)
@@ -68,19 +72,43 @@ class Restoring:
         else:
             self._configuring.pin(site, entry.address, now)
 
-    def _take_up(self, record: LeaseRecord, now: float, *, crashed: bool) -> None:
+    def _free(self, over: list[LeaseRecord]) -> None:
+        """
+        These ended and cooled while nobody ran; who was to have cooled first has been free for longest.
+
+        The journal is to know, or the next start would take them up beside whoever has the addresses by then.
+        """
+        cooled = [(_cooled_at(record, self._home(record).pool, 0.0), record) for record in over]
+        for at, record in sorted(cooled, key=lambda each: each[0]):
+            pool = self._home(record).pool.name
+            events: list[Event] = []
+            if record.state is not State.COOLING:
+                lease = attrs.evolve(record, pool=pool, state=State.COOLING, ends_at=at)
+                events.append(LeaseReclaimed(at=record.ends_at, lease=lease))
+            if (table := self._tables.of(record.address)) is not None:
+                freed = AddressFreed(at=at, pool=pool, address=record.address, former=record.site)
+                table.restoring.former(freed)
+                events.append(freed)
+            else:
+                events.append(AddressRemoved(at=at, pool=pool, address=record.address, former=record.site))
+            self._telling.publish(events)
+
+    def _home(self, record: LeaseRecord) -> LeaseTable:
+        """Where a lease from before belongs now."""
         tables = self._tables.by_pool
+        return self._tables.of(record.address) or tables.get(record.pool) or next(iter(tables.values()))
+
+    def _take_up(self, record: LeaseRecord, now: float, *, crashed: bool) -> bool:
+        """:return: it has ended, and cooled, and is over."""
         own = self._tables.of(record.address)
-        table = own or tables.get(record.pool) or next(iter(tables.values()), None)
-        if table is None:
-            return
+        if not self._tables.by_pool:
+            return False
+        table = self._home(record)
         site = self._tables.sites.get(record.site)
         floor = now + shortest(table.pool) + table.pool.periods.grace if crashed else 0.0
         ended = record.ends_at <= now
         if ended and (record.state is State.COOLING or _cooled_at(record, table.pool, floor) <= now):
-            freed = AddressFreed(at=now, pool=table.pool.name, address=record.address, former=record.site)
-            table.restoring.former(freed)
-            return
+            return True
         lease = table.restoring.lease(record, site, now)
         if lease is None:
             self._log.error(
@@ -89,7 +117,7 @@ class Restoring:
                 site=record.site,
                 address=str(record.address),
             )
-            return
+            return False
         if site is not None:
             server = server_of(site, lease.server) or site.servers[0]
             lease.server = server.name
@@ -112,6 +140,7 @@ class Restoring:
             ended=ended,
             floor=floor,
         )
+        return False
 
     def _settle(self, table: LeaseTable, lease: Lease, now: float, *, keeps: bool, ended: bool, floor: float) -> None:
         if ended and lease.state is not State.COOLING:
@@ -123,4 +152,6 @@ class Restoring:
 
 def _cooled_at(record: LeaseRecord, pool: Pool, floor: float) -> float:
     """When a lease that had ended before the start will have cooled."""
+    if record.state is State.COOLING:
+        return record.ends_at
     return max(record.ends_at + max(pool.periods.cooling, record.longest), floor)

@@ -108,7 +108,9 @@ class _Tables:
         self._pins: dict[str, tuple[int, Pinned]] = {}
 
     def entries(self) -> tuple[LeaseRecord | AddressFreed | Pinned, ...]:
-        return tuple(entry for table in (self._leases, self._freed, self._pins) for _, entry in table.values())
+        """The leases stand in the order in which they were last recorded."""
+        leases = sorted(self._leases.values(), key=lambda known: known[0])
+        return tuple(entry for known in (leases, self._freed.values(), self._pins.values()) for _, entry in known)
 
     def apply(self, seq: int, change: Change) -> None:
         """Later than what is known, or no change at all: a snapshot's row may be newer than a journal's record."""
