@@ -89,6 +89,30 @@ class HorizonTests(SynchronousTestCase):
             self.setting.state.reclaim(limit=9)
         self.assertEqual(self.ttl(), 10)
 
+    def test_a_countdown_does_not_outrun_the_disk_either(self) -> None:
+        """A reset goes on while the disk fails; what it adds is nobody's promise until the disk knows of it."""
+        self.ttl()
+        self.use()
+        self.setting.journal.failure = "no space left on device"
+        [lease] = self.setting.state.tables()["public"].leases_of(NAME)
+        for _ in range(100):
+            self.setting.clock.advance(1)
+            self.setting.state.reclaim(limit=9)
+        for _ in range(30):
+            self.use()
+        now = before = self.setting.clock.seconds()
+        while lease.promised_until < now + 3 * fakes.PERIODS.minimum:
+            self.assertLess(now, before + fakes.PERIODS.maximum)
+            self.setting.clock.advance(1)
+            self.setting.state.reclaim(limit=9)
+            now = self.setting.clock.seconds()
+        for _ in range(31):
+            self.setting.state.connection_closed(FIRST, NAME)
+        lease.unused, lease.counted_at = fakes.PERIODS.unused_renewals, 0.0
+        told = self.setting.state.tables()["public"].explain(NAME, now)
+        self.assertEqual((self.ttl(), told.ttl), (fakes.PERIODS.minimum, fakes.PERIODS.minimum))
+        self.assertIsNone(self.setting.state.renew(NAME, None, ahead=0.5))
+
     def test_nobody_is_refused_after_a_failure(self) -> None:
         """The disk works again; what it does not know yet is promised for the minimum."""
         self.ttl()

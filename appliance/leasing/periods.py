@@ -57,6 +57,11 @@ def span(periods: Periods, *, requests: float, pressure: float, offered: bool) -
     return max(1, int(period))
 
 
+def shortest(periods: Periods) -> int:
+    """The longest TTL that is promised without the disk: the minimum period, in whole seconds."""
+    return max(1, int(periods.minimum))
+
+
 def explain(periods: Periods, *, requests: float, pressure: float, offered: bool) -> Span:
     """The same as :func:`span`, for people."""
     ttl = span(periods, requests=requests, pressure=pressure, offered=offered)

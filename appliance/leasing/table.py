@@ -24,7 +24,7 @@ from appliance.leasing.connections import Connections
 from appliance.leasing.ending import Ending
 from appliance.leasing.granting import Granting
 from appliance.leasing.lease import NEVER, Counts, Lease, Promise, Reach
-from appliance.leasing.periods import Span, explain
+from appliance.leasing.periods import Span, explain, shortest
 from appliance.leasing.restoring import Restoring
 from appliance.model import Address, Pool
 
@@ -141,7 +141,7 @@ class LeaseTable:
         span = explain(periods, requests=requests, pressure=self.pressure(), offered=offered)
         if lease is None or now < lease.counted_at + span.ttl or not self._book.is_spent(lease):
             return Explanation(lease=lease, ttl=span.ttl, renews=lease is not None, span=span)
-        left = min(span.ttl, int(lease.promised_until - now))
+        left = self._left(lease, span.ttl, now, 0.0)
         return Explanation(lease=lease if left >= 1 else None, ttl=max(left, 0), renews=False, span=span)
 
     def record(self, lease: Lease, now: float) -> LeaseRecord:
@@ -180,7 +180,7 @@ class LeaseTable:
         ttl = book.span(lease.recent_requests(now, periods), offered=lease.state is State.OFFERED)
         if now >= lease.counted_at + ttl and not book.is_connected(lease):
             if lease.unused >= periods.unused_renewals:
-                left = min(ttl, int(lease.promised_until - now - ahead))
+                left = self._left(lease, ttl, now, ahead)
                 return Promise(lease.address, left, now + ahead + left) if left >= 1 else None
             lease.unused += 1
             lease.counted_at = now
@@ -192,6 +192,15 @@ class LeaseTable:
                 return None
         book.promise(lease, ttl, now + ahead)
         return Promise(lease.address, ttl, now + ahead + ttl)
+
+    def _left(self, lease: Lease, ttl: int, now: float, ahead: float) -> int:
+        """
+        The TTL of a countdown: what was promised already, as far as the disk knows.
+
+        The end of a promise alone would not do: a reset moves it without an answer, and while the disk fails.
+        """
+        known = lease.durable_until if ahead else max(lease.durable_until, now + shortest(self.pool.periods))
+        return min(ttl, int(min(lease.promised_until, known) - now - ahead))
 
     def answered_also(self, site: str, address: Address, count: int, now: float) -> None:
         """The last answer for ``site``, which named ``address``, was given to ``count`` others too."""

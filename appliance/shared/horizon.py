@@ -21,6 +21,7 @@ from appliance.events import LeaseExtended
 from appliance.interfaces import Journal
 from appliance.leasing import Lease
 from appliance.leasing.lease import Reach
+from appliance.leasing.periods import shortest
 from appliance.model import Pool
 from appliance.shared.telling import Telling
 
@@ -51,7 +52,7 @@ class Horizon:
                 return wanted
             if lease.horizon <= lease.durable_until and self._journal.failure is None:
                 self._extend(lease, wanted + PERIODS_AHEAD * seconds, now, pool())
-            return max(lease.durable_until, now + shortest(pool()))
+            return max(lease.durable_until, now + shortest(pool().periods))
 
         return reach
 
@@ -71,8 +72,3 @@ class Horizon:
             lease.horizon = max(before, lease.durable_until)
 
         waiting.addCallbacks(written, failed)
-
-
-def shortest(pool: Pool) -> int:
-    """The longest TTL that is promised without the disk: the minimum period, in whole seconds."""
-    return max(1, int(pool.periods.minimum))

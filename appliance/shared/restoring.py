@@ -13,9 +13,9 @@ from appliance.errors import DataPathError
 from appliance.events import AddressFreed, AddressRemoved, Event, LeaseReclaimed, LeaseRecord, Pinned, Recovered, State
 from appliance.interfaces import DataPath
 from appliance.leasing import Lease, LeaseTable
+from appliance.leasing.periods import shortest
 from appliance.model import Pool
 from appliance.shared.configuring import Configuring
-from appliance.shared.horizon import shortest
 from appliance.shared.tables import Tables, server_of
 from appliance.shared.telling import Telling
 
@@ -105,7 +105,7 @@ class Restoring:
             return False
         table = self._home(record)
         site = self._tables.sites.get(record.site)
-        floor = now + shortest(table.pool) + table.pool.periods.grace if crashed else 0.0
+        floor = now + shortest(table.pool.periods) + table.pool.periods.grace if crashed else 0.0
         ended = record.ends_at <= now
         if ended and (record.state is State.COOLING or _cooled_at(record, table.pool, floor) <= now):
             return True
