@@ -73,6 +73,26 @@ class RestoreTests(SynchronousTestCase):
         setting = self.start(record(1, NAME, State.BOUND, until=-25.0), crashed=True)
         self.assertEqual(self.states(setting), {"a": (State.COOLING, fakes.PERIODS.minimum + 1)})
 
+    def test_after_a_crash_what_is_about_to_end_lasts_as_long_too(self) -> None:
+        """However short it cools: where the disk failed, the minimum was promised beyond what it knows."""
+        setting = Setting([])
+        periods = attrs.evolve(fakes.PERIODS, minimum=50, cooling=0)
+        sites = {NAME: fakes.site(NAME)}
+        entries = (
+            record(1, NAME, State.BOUND, until=2.0),
+            record(2, "gone.example.test", State.DRAINING, until=2.0),
+            record(3, "c.example.test", State.COOLING, until=2.0),
+        )
+        recovered = Recovered(entries=entries, crashed=True)
+        setting.state.configure({"public": fakes.pool(3, periods)}, sites, zones(NAME), recovered)
+        self.assertEqual(
+            self.states(setting),
+            {"a": (State.BOUND, 51.0), "g": (State.DRAINING, 51.0), "c": (State.COOLING, 2.0)},
+        )
+        setting.clock.advance(51)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(self.states(setting)["a"], (State.COOLING, 101.0))
+
     def test_an_unsure_start_lets_the_rest_rest(self) -> None:
         """Nobody knows who was promised what seems free."""
         setting = self.start(record(1, NAME, State.BOUND, until=30.0), unsure=True)

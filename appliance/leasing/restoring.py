@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 
-from appliance.events import AddressFreed, LeaseRecord
+from appliance.events import AddressFreed, LeaseRecord, State
 from appliance.leasing.book import Book
 from appliance.leasing.lease import Lease
 from appliance.model import UDP_KEYS, Keys, Site
@@ -54,6 +54,19 @@ class Restoring:
         )
         book.add(lease)
         return lease
+
+    def assure(self, lease: Lease, until: float, longest: int) -> None:
+        """
+        An answer that the disk does not know may have promised it until then, with a TTL of ``longest`` at most.
+
+        A lease that cools has given none since; it cools at least until then.
+        """
+        if lease.state is State.COOLING:
+            lease.ends_at = max(lease.ends_at, until)
+            return
+        lease.longest = max(lease.longest, longest)
+        lease.promised_until = max(lease.promised_until, until)
+        lease.ends_at = max(lease.ends_at, lease.promised_until + self._book.pool.periods.grace)
 
     def former(self, freed: AddressFreed) -> None:
         """``freed.former`` had this address last; called in the order in which they were freed."""

@@ -6,8 +6,8 @@ spare, and the horizon is moved, ahead of need, when less than one period of it 
 every few periods, not one a query.  While the move is on its way to the disk, answers are cut to what is there, but
 never below the pool's minimum period.
 
-That much is always promised, also while the journal fails: a start after a crash keeps every lease that it finds ended
-from other sites for the minimum and the grace (``restoring.py``), which covers it.  So no answer is contradicted, and a
+That much is always promised, also while the journal fails: a start after a crash takes every lease to be promised for
+the minimum at least (``restoring.py``), which covers it.  So no answer is contradicted, and a
 full or slow disk takes nobody's address away.
 """
 

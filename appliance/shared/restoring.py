@@ -139,13 +139,21 @@ class Restoring:
             keeps=site is not None and own is not None and site.pool == own.pool.name,
             ended=ended,
             floor=floor,
+            crashed=crashed,
         )
         return False
 
-    def _settle(self, table: LeaseTable, lease: Lease, now: float, *, keeps: bool, ended: bool, floor: float) -> None:
+    def _settle(
+        self, table: LeaseTable, lease: Lease, now: float, *, keeps: bool, ended: bool, floor: float, crashed: bool
+    ) -> None:
         if ended and lease.state is not State.COOLING:
             self._telling.publish([table.ending.cool(lease, now, since=lease.ends_at, floor=floor)])
-        elif not keeps:
+            return
+        if crashed and lease.state is not State.COOLING:
+            # While the disk failed, the minimum was promised beyond what it knows.
+            least = shortest(table.pool.periods)
+            table.restoring.assure(lease, now + least, least)
+        if not keeps:
             lease.given_up = True
             self._telling.publish(table.ending.let_go(lease, now, "its site cannot have it any more"))
 
