@@ -31,7 +31,7 @@ class LeaseRecord:
     :param server: name of its home server.
     :param promised_until: the latest instant that an answer may promise before more is written: its durable horizon.
     :param ends_at: ``promised_until + grace``; while cooling, when others may have the address.
-    :param longest: longest TTL that was promised, seconds.
+    :param longest: longest TTL that an answer may have had before more is written, seconds.
     :param unused: renewals since the last connection.
     :param requests: connections to the server, decayed, as of the record.
     """

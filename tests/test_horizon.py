@@ -62,6 +62,22 @@ class HorizonTests(SynchronousTestCase):
         seconds_a_record = 500 / (len(self.setting.journal.events) - before)
         self.assertGreater(seconds_a_record, 20)
 
+    @given(st.lists(st.integers(min_value=0, max_value=9), max_size=40))
+    def test_the_disk_knows_of_the_longest_promise(self, connections: list[int]) -> None:
+        """Cooling after a crash is never shorter than any TTL that was answered."""
+        self.setUp()
+        longest = self.ttl() or 0
+        for count in connections:
+            for _ in range(count):
+                self.use()
+            longest = max(longest, self.ttl() or 0)
+            self.assertGreaterEqual(self.recorded().longest, longest)
+            self.assertLessEqual(self.recorded().longest, fakes.PERIODS.maximum)
+            self.setting.clock.advance(1)
+        self.setting.state.finish()
+        [row] = [entry for entry in self.setting.state.entries() if isinstance(entry, LeaseRecord)]
+        self.assertEqual(row.longest, longest)
+
     def test_a_slow_disk_shortens_answers(self) -> None:
         """They count down to what is there, but not below the minimum, and are whole again when it has written."""
         self.assertEqual(self.ttl(), 10)

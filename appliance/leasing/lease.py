@@ -134,11 +134,13 @@ class Lease:
         """
         All of it at this instant.
 
-        What is written reaches to the horizon, for answers may promise up to there before the next record.
+        What is written reaches to the horizon, for answers may promise up to there before the next record, even with a
+        single TTL.
         """
-        reaches = self.promised_until
+        reaches, longest = self.promised_until, self.longest
         if self.state is not State.COOLING and self.horizon != NEVER:
             reaches = max(reaches, self.horizon)
+            longest = max(longest, min(int(self.horizon - now), int(periods.maximum)))
         return LeaseRecord(
             pool=pool,
             address=self.address,
@@ -148,7 +150,7 @@ class Lease:
             granted_at=self.granted_at,
             promised_until=reaches,
             ends_at=max(self.ends_at, reaches + periods.grace) if reaches > self.promised_until else self.ends_at,
-            longest=self.longest,
+            longest=longest,
             unused=self.unused,
             requests=self.recent_requests(now, periods),
         )
