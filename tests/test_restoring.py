@@ -103,6 +103,37 @@ class RestoreTests(SynchronousTestCase):
         setting.state.reclaim(limit=9)
         self.assertEqual(len(setting.ask("b.example.test").answer), 1)  # type: ignore[union-attr]
 
+    def test_what_an_unsure_start_finds_rests_too(self) -> None:
+        """The last things that were promised may be missing, so every lease may have been promised for the maximum."""
+        until = fakes.PERIODS.maximum + fakes.PERIODS.grace
+        for state, end, expected in (
+            (State.COOLING, 3.0, State.COOLING),
+            (State.COOLING, -3.0, State.COOLING),
+            (State.BOUND, -30.0, State.COOLING),
+            (State.DRAINING, -5.0, State.COOLING),
+            (State.BOUND, 30.0, State.BOUND),
+        ):
+            setting = self.start(record(1, NAME, state, until=end), unsure=True)
+            self.assertEqual(self.states(setting), {"a": (expected, until)}, (state, end))
+        setting.clock.advance(until)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, until + fakes.PERIODS.maximum)})
+
+    def test_nobody_is_put_beside_a_holder_after_an_unsure_start(self) -> None:
+        """Somebody may have been there whom nobody knows."""
+        pool = fakes.pool(1, share_by_service=True)
+        sites = {name: fakes.site(name, port=port) for name, port in ((NAME, 22), ("b.example.test", 25))}
+        setting = Setting([])
+        recovered = Recovered(entries=(record(1, NAME, State.BOUND, until=30.0),), unsure=True)
+        setting.state.configure({"public": pool}, sites, zones(*sites), recovered)
+        setting.state.configure({"public": pool}, sites, zones(*sites))
+        self.assertEqual(len(setting.ask("b.example.test").answer), 0)  # type: ignore[union-attr]
+        setting.clock.advance(61)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME])
+        self.assertEqual(len(setting.ask("b.example.test").answer), 1)  # type: ignore[union-attr]
+        self.assertEqual(setting.path.sites_at(FIRST), [NAME, "b.example.test"])
+
     def test_an_address_that_became_another_sites_own(self) -> None:
         """The lease from before runs out first, and its site keeps what it was promised."""
         setting = self.start(record(1, NAME, State.BOUND, until=30.0), more="d.example.test")

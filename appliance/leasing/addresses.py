@@ -31,6 +31,7 @@ class Addresses:
         self._resting = 0
         self._cooling = 0
         self._sharing = pool.share_by_service
+        self._unshared = False
         # Held addresses by what is taken there: few sets in practice, so the fullest that fits is found at once.
         self._by_keys: dict[Keys, OrderedDict[int, Address]] = {}
 
@@ -156,12 +157,22 @@ class Addresses:
         return declined
 
     def rest(self, until: float) -> list[Declined]:
-        """All free addresses are kept back, because somebody may have been promised them."""
+        """
+        All free addresses are kept back, because somebody may have been promised them; and nobody is put beside a
+        holder before :meth:`share`.
+        """
+        self._unshared, self._sharing = True, False
+        self._by_keys.clear()
         resting = [Declined(address=address, ends_at=until, resting=True) for address in self._free.values()]
         self._declined.update((int(item.address), item) for item in resting)
         self._resting += len(resting)
         self._free.clear()
         return resting
+
+    def share(self, pool: Pool) -> None:
+        """Who holds what is known by now; where the pool shares, others may join them."""
+        self._unshared = False
+        self._list_all(pool)
 
     def resting(self) -> tuple[int, float]:
         """(how many, until when); O(kept back) where there are any."""
@@ -222,11 +233,7 @@ class Addresses:
             if int(address) not in self._members and int(address) not in self._held:
                 events.append(self.add(address, pool.name, now))
         self._members = members
-        self._sharing = pool.share_by_service
-        self._by_keys.clear()
-        if self._sharing:
-            for number in self._held:
-                self._list(number)
+        self._list_all(pool)
         return events, orphans
 
     def add(self, address: Address, pool: str, now: float) -> Event:
@@ -250,6 +257,13 @@ class Addresses:
                 self._list(number)
         elif before:
             del self._held[number]
+
+    def _list_all(self, pool: Pool) -> None:
+        self._sharing = pool.share_by_service and not self._unshared
+        self._by_keys.clear()
+        if self._sharing:
+            for number in self._held:
+                self._list(number)
 
     def _list(self, number: int) -> None:
         if number in self._members:

@@ -12,7 +12,7 @@ from appliance.leasing.addresses import Addresses
 from appliance.leasing.avoided import Avoided
 from appliance.leasing.connections import Connections
 from appliance.leasing.gates import Gates
-from appliance.leasing.lease import Declined, Lease
+from appliance.leasing.lease import Declined, Lease, Unshared
 from appliance.leasing.periods import pressure_of, span
 from appliance.leasing.waiting import WaitingLine
 from appliance.model import Address, Pool
@@ -33,7 +33,7 @@ class Book:
         self.gates = Gates(pool)
         self.waiting = WaitingLine()
         self.avoided = Avoided()
-        self.deadlines: Deadlines[Lease | Declined] = Deadlines(_deadline_of)
+        self.deadlines: Deadlines[Lease | Declined | Unshared] = Deadlines(_deadline_of)
         self.former: dict[str, tuple[Address, ...]] = {}
         self._leases: dict[str, tuple[Lease, ...]] = {}
 
@@ -125,5 +125,5 @@ class Book:
             lease.asked_by = 0
 
 
-def _deadline_of(item: Lease | Declined) -> float | None:
+def _deadline_of(item: Lease | Declined | Unshared) -> float | None:
     return None if item.gone else item.ends_at

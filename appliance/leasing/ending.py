@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseReclaimed, LeaseReset, State
 from appliance.leasing.book import Book
-from appliance.leasing.lease import NEVER, Declined, Lease, Reach
+from appliance.leasing.lease import NEVER, Declined, Lease, Reach, Unshared
 from appliance.model import Keys, Server, Site
 
 
@@ -30,10 +30,13 @@ class Ending:
         ended = (self._end(item, now) for item in self._book.deadlines.due(now, limit=limit))
         return [event for event in ended if event is not None]
 
-    def _end(self, item: Lease | Declined, now: float) -> Event | None:
+    def _end(self, item: Lease | Declined | Unshared, now: float) -> Event | None:
         book = self._book
         if item.gone or item.ends_at > now:
             # It stood in the queue twice, and has been seen to.
+            return None
+        if isinstance(item, Unshared):
+            book.addresses.share(book.pool)
             return None
         if isinstance(item, Declined) or item.state is State.COOLING:
             return book.release(item, now)

@@ -191,6 +191,14 @@ class Declined:
     gone: bool = False
 
 
+@attrs.define(eq=False, kw_only=True)
+class Unshared:
+    """Until ``ends_at`` nobody is put beside a holder, because somebody may have been there whom nobody knows."""
+
+    ends_at: float
+    gone: bool = False
+
+
 @attrs.frozen(kw_only=True)
 class Counts:
     """

@@ -8,7 +8,7 @@ import functools
 
 from appliance.events import AddressFreed, LeaseRecord, State
 from appliance.leasing.book import Book
-from appliance.leasing.lease import Lease
+from appliance.leasing.lease import Lease, Unshared
 from appliance.model import UDP_KEYS, Keys, Site
 
 
@@ -75,9 +75,11 @@ class Restoring:
             self._book.remember(freed.former, freed.address)
 
     def rest(self, until: float) -> None:
-        """All free addresses may have been promised to somebody: they are kept back."""
-        for item in self._book.addresses.rest(until):
-            self._book.deadlines.add(until, item)
+        """All free addresses, and free keys, may have been promised to somebody: they are kept back."""
+        book = self._book
+        for item in book.addresses.rest(until):
+            book.deadlines.add(until, item)
+        book.deadlines.add(until, Unshared(ends_at=until))
 
 
 @functools.cache

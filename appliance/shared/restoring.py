@@ -50,7 +50,7 @@ class Restoring:
         # The newest first: should there be two of an address, the older one is the one that is over.
         leases.reverse()
         leases.sort(key=lambda record: record.site not in self._tables.sites)
-        over = [record for record in leases if self._take_up(record, now, crashed=recovered.crashed)]
+        over = [record for record in leases if self._take_up(record, now, self._doubt(record, now, recovered))]
         for entry in recovered.entries:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry)
@@ -60,8 +60,7 @@ class Restoring:
                 self._pin(entry, now)
         if recovered.unsure:
             for table in self._tables.by_pool.values():
-                periods = table.pool.periods
-                table.restoring.rest(now + max(periods.maximum, periods.cooling) + periods.grace)
+                table.restoring.rest(now + _rest(table.pool))
 
     def _pin(self, entry: Pinned, now: float) -> None:
         site, pins = self._tables.sites.get(entry.site), self._tables.pins
@@ -78,7 +77,7 @@ class Restoring:
 
         The journal is to know, or the next start would take them up beside whoever has the addresses by then.
         """
-        cooled = [(_cooled_at(record, self._home(record).pool, 0.0), record) for record in over]
+        cooled = [(_cooled_at(record, self._home(record).pool), record) for record in over]
         for at, record in sorted(cooled, key=lambda each: each[0]):
             pool = self._home(record).pool.name
             events: list[Event] = []
@@ -98,16 +97,19 @@ class Restoring:
         tables = self._tables.by_pool
         return self._tables.of(record.address) or tables.get(record.pool) or next(iter(tables.values()))
 
-    def _take_up(self, record: LeaseRecord, now: float, *, crashed: bool) -> bool:
+    def _doubt(self, record: LeaseRecord, now: float, recovered: Recovered) -> _Doubt:
+        certain = not (recovered.crashed or recovered.unsure) or not self._tables.by_pool
+        return _NONE if certain else _doubt(self._home(record).pool, now, unsure=recovered.unsure)
+
+    def _take_up(self, record: LeaseRecord, now: float, doubt: _Doubt) -> bool:
         """:return: it has ended, and cooled, and is over."""
         own = self._tables.of(record.address)
         if not self._tables.by_pool:
             return False
         table = self._home(record)
         site = self._tables.sites.get(record.site)
-        floor = now + shortest(table.pool.periods) + table.pool.periods.grace if crashed else 0.0
         ended = record.ends_at <= now
-        if ended and (record.state is State.COOLING or _cooled_at(record, table.pool, floor) <= now):
+        if ended and _cooled_at(record, table.pool, doubt) <= now:
             return True
         lease = table.restoring.lease(record, site, now)
         if lease is None:
@@ -136,30 +138,63 @@ class Restoring:
             table,
             lease,
             now,
+            doubt,
             keeps=site is not None and own is not None and site.pool == own.pool.name,
             ended=ended,
-            floor=floor,
-            crashed=crashed,
         )
         return False
 
-    def _settle(
-        self, table: LeaseTable, lease: Lease, now: float, *, keeps: bool, ended: bool, floor: float, crashed: bool
-    ) -> None:
-        if ended and lease.state is not State.COOLING:
-            self._telling.publish([table.ending.cool(lease, now, since=lease.ends_at, floor=floor)])
+    def _settle(self, table: LeaseTable, lease: Lease, now: float, doubt: _Doubt, *, keeps: bool, ended: bool) -> None:
+        if lease.state is State.COOLING:
+            table.restoring.assure(lease, doubt.cooling_until, 0)
+        elif ended:
+            self._telling.publish([table.ending.cool(lease, now, since=lease.ends_at, floor=doubt.ended_until)])
             return
-        if crashed and lease.state is not State.COOLING:
-            # While the disk failed, the minimum was promised beyond what it knows.
-            least = shortest(table.pool.periods)
-            table.restoring.assure(lease, now + least, least)
+        else:
+            table.restoring.assure(lease, doubt.promised_until, doubt.longest)
         if not keeps:
             lease.given_up = True
             self._telling.publish(table.ending.let_go(lease, now, "its site cannot have it any more"))
 
 
-def _cooled_at(record: LeaseRecord, pool: Pool, floor: float) -> float:
+@attrs.frozen
+class _Doubt:
+    """
+    What may have been promised of a lease, and is not on the disk.
+
+    :param promised_until: of one that is live; ``longest`` is with which TTL.
+    :param ended_until: when one that had ended may be another's, at the earliest.
+    :param cooling_until: the same of one that is known to cool.
+    """
+
+    promised_until: float = 0.0
+    longest: int = 0
+    ended_until: float = 0.0
+    cooling_until: float = 0.0
+
+
+_NONE = _Doubt()
+
+
+def _doubt(pool: Pool, now: float, *, unsure: bool) -> _Doubt:
+    """After a crash."""
+    periods = pool.periods
+    if unsure:
+        # Anything may be missing, so that even one that cooled may have been granted again.
+        until = now + _rest(pool)
+        return _Doubt(now + periods.maximum, max(1, int(periods.maximum)), until, until)
+    # While the disk fails, the minimum is promised beyond what it knows.
+    least = shortest(periods)
+    return _Doubt(now + least, least, now + least + periods.grace)
+
+
+def _rest(pool: Pool) -> float:
+    """How long everything is kept back after an unsure start."""
+    return max(pool.periods.maximum, pool.periods.cooling) + pool.periods.grace
+
+
+def _cooled_at(record: LeaseRecord, pool: Pool, doubt: _Doubt = _NONE) -> float:
     """When a lease that had ended before the start will have cooled."""
     if record.state is State.COOLING:
-        return record.ends_at
-    return max(record.ends_at + max(pool.periods.cooling, record.longest), floor)
+        return max(record.ends_at, doubt.cooling_until)
+    return max(record.ends_at + max(pool.periods.cooling, record.longest), doubt.ended_until)
