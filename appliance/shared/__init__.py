@@ -7,8 +7,8 @@ data path opens, the table commits, the journal has it on the disk, the answer l
 that may refuse; subscribers only hear of it afterwards.  Requirements 1.1 to 1.12.
 """
 
-from appliance.shared.configuring import maximum_ttl
 from appliance.shared.outcome import Refusal
+from appliance.shared.pinning import maximum_ttl
 from appliance.shared.state import SharedState
 
 __all__ = ["Refusal", "SharedState", "maximum_ttl"]

@@ -7,16 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import attrs
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from appliance.errors import DataPathError
-from appliance.events import AddressFreed, AddressRemoved, LeaseReclaimed, LeaseRecord, Pinned, State, Unpinned
+from appliance.events import AddressFreed, AddressRemoved, Pinned, State, Unpinned
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.lease import Reach
-from appliance.model import Address, Periods, Pool, Server, Site
+from appliance.model import Address, Pool, Server, Site
 from appliance.naming import Zones
+from appliance.shared.pinning import Pinning, complain
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables, server_of
 from appliance.shared.telling import Telling
@@ -27,9 +26,8 @@ class Configuring:
     The part of SharedState that brings tables, pins and data paths to a configuration.
 
     :param reach: makes what bounds the renewals of a table, see ``horizon.py``.
+    :ivar pinning: its part that brings addresses to sites for good.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -46,6 +44,7 @@ class Configuring:
         self._data_path = data_path
         self._seconds = seconds
         self._reach = reach
+        self.pinning = Pinning(tables, telling, journal, data_path, seconds)
 
     def configure(
         self,
@@ -80,32 +79,24 @@ class Configuring:
             assert site.address is not None
             # Found in the configuration again, it need not be on the disk - unless somebody else is there.
             recorded = tables.holding(site.address) is None
-            self._claim(Pin(site=site.name, address=site.address, static=True, since=now, recorded=recorded), now)
+            self.pinning.claim(
+                Pin(site=site.name, address=site.address, static=True, since=now, recorded=recorded), now
+            )
             self._telling.publish([Pinned(at=now, site=site.name, address=site.address, static=True)])
         if missing:
             self._configure_tables(now)
         for site in sites.values():
             if before.get(site.name) not in (None, site):
                 self._reopen(site, now)
-        self.stand()
+        self.pinning.stand()
 
     def pin(self, site: Site, address: Address, now: float) -> Pin:
         """``site`` is to have ``address`` for good: at once, or when whoever holds it has let go."""
         pin = Pin(site=site.name, address=address, static=False, since=now)
-        self._claim(pin, now)
+        self.pinning.claim(pin, now)
         self._configure_tables(now)
-        self.stand()
+        self.pinning.stand()
         return pin
-
-    def _claim(self, pin: Pin, now: float) -> None:
-        table = self._tables.holding(pin.address)
-        self._tables.pins.add(pin)
-        if table is not None:
-            holders = table.holders(pin.address)
-            if len(holders) == 1 and holders[0].site == pin.site and not holders[0].pending:
-                # Its own already: nothing to wait for, and the data path stays.
-                pin.took_over = pin.takes_over = True
-                self._telling.publish([table.ending.hand_over(holders[0], now)])
 
     def unpin(self, pin: Pin, now: float) -> None:
         """
@@ -116,7 +107,7 @@ class Configuring:
         self._tables.pins.remove(pin)
         self._configure_tables(now)
         # Even if it does not stand: it may have stood, and been told of, before a restart.
-        cools = self.cool_pinned(pin.site, pin.address, pin.since, now)
+        cools = self.pinning.cool(pin.site, pin.address, pin.since, now)
         if not cools and self._tables.holding(pin.address) is None:
             self._data_path.close(pin.address, pin.site)
 
@@ -127,76 +118,6 @@ class Configuring:
             return
         self._tables.pins.remove(pin)
         self._configure_tables(now)
-
-    def cool_pinned(self, site_name: str, address: Address, since: float, now: float) -> bool:
-        """
-        An address that was promised for the maximum is its site's no more.
-
-        :return: False when somebody holds it, so that it was never promised; or there is no pool at all.
-        """
-        tables = self._tables
-        if tables.holding(address) is not None:
-            return False
-        site = tables.sites.get(site_name)
-        # One that is in no pool cools all the same: a configuration may bring it into one at any time.
-        home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")
-        table = home or next(iter(tables.by_pool.values()), None)
-        if table is None:
-            return False
-        pool = table.pool
-        record = LeaseRecord(
-            pool=pool.name,
-            address=address,
-            site=site_name,
-            server=site.servers[0].name if site is not None else "",
-            state=State.COOLING,
-            granted_at=since,
-            promised_until=now + pool.periods.maximum,
-            ends_at=now + max(pool.periods.cooling, pool.periods.maximum) + pool.periods.grace,
-            longest=int(pool.periods.maximum),
-            unused=0,
-            requests=0.0,
-        )
-        if table.restoring.lease(record, site, now) is None:
-            return False
-        self._telling.publish([LeaseReclaimed(at=now, lease=record)])
-        return True
-
-    def stand(self) -> None:
-        """Open the data path of each pinned address that nobody else holds any more."""
-        for pin in self._tables.pins:
-            site = self._tables.sites.get(pin.site)
-            if pin.standing or site is None or self._tables.holding(pin.address) is not None:
-                continue
-            try:
-                self._data_path.open(pin.address, site, site.servers[0])
-            except DataPathError as error:
-                # It may stand open from the lease that the pin took over.
-                self._data_path.close(pin.address, pin.site)
-                self._complain(pin.site, pin.address, "has no data path", error)
-                pin.trouble = str(error)
-            else:
-                pin.standing, pin.trouble, pin.since = True, "", self._seconds()
-                self.record(pin)
-
-    def record(self, pin: Pin) -> None:
-        """Have the disk know that a pin stands, and whose the address is no more, before anybody is told."""
-        if pin.recorded or pin.recording:
-            return
-        waiting = self._journal.durable()
-        if waiting is None:
-            pin.recorded = True
-            return
-        pin.recording = True
-
-        def written(_: None) -> None:
-            pin.recorded, pin.recording = True, False
-
-        def failed(failure: Failure) -> None:
-            # The next question tries again.
-            pin.recording = False
-
-        waiting.addCallbacks(written, failed)
 
     def moved_on(self, event: AddressFreed | AddressRemoved) -> None:
         """What a lease that is over makes room for."""
@@ -215,7 +136,7 @@ class Configuring:
                 del tables.withheld[event.address]
                 self._telling.publish([tables.by_pool[name].admit(event.address, event.at)])
         if pin is not None:
-            self.stand()
+            self.pinning.stand()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -258,7 +179,7 @@ class Configuring:
             try:
                 self._data_path.open(pin.address, site, site.servers[0])
             except DataPathError as error:
-                self._complain(site.name, pin.address, "stays as it was", error)
+                complain(site.name, pin.address, "stays as it was", error)
         taken: set[str] = set()
         leases = list(self._tables.leases_of(site.name))
         # Those whose server is still there keep it.
@@ -279,22 +200,6 @@ class Configuring:
         try:
             self._data_path.open(lease.address, site, server)
         except DataPathError as error:
-            self._complain(site.name, lease.address, "stays as it was", error)
+            complain(site.name, lease.address, "stays as it was", error)
             return
         table.ending.become(lease, site, server)
-
-    def _complain(self, site: str, address: Address, what: str, error: DataPathError) -> None:
-        self._log.error(
-            "{event}: {site} at {address} {what}: {reason}",
-            event="data-path-failed",
-            site=site,
-            address=str(address),
-            what=what,
-            reason=str(error),
-        )
-
-
-def maximum_ttl(pools: Mapping[str, Pool], site: Site) -> int:
-    """What an address that a site has for good is promised for."""
-    pool = pools.get(site.pool)
-    return max(1, int((pool.periods if pool is not None else Periods()).maximum))

@@ -67,7 +67,7 @@ class Restoring:
         if site is not None and entry.static and site.address == entry.address:
             return  # the configuration says so still, and pins it next
         if site is None or entry.static or pins.of(entry.site) is not None or pins.at(entry.address) is not None:
-            self._configuring.cool_pinned(entry.site, entry.address, entry.at, now)
+            self._configuring.pinning.cool(entry.site, entry.address, entry.at, now)
         else:
             self._configuring.pin(site, entry.address, now)
 

@@ -21,10 +21,11 @@ from appliance.leasing import Connections, LeaseTable, Promise
 from appliance.model import Address, Asker, Pool, Site
 from appliance.naming import Answer, NeedsLease, Question, Zones, answer, leased
 from appliance.shared.byhand import ByHand
-from appliance.shared.configuring import Configuring, maximum_ttl
+from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
+from appliance.shared.pinning import maximum_ttl
 from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
@@ -166,9 +167,9 @@ class SharedState:
         pin = tables.pins.of(site_name)
         if pin is not None:
             if pin.static and not pin.standing:
-                self._configuring.stand()
+                self._configuring.pinning.stand()
             if pin.standing and not pin.recorded:
-                self._configuring.record(pin)
+                self._configuring.pinning.record(pin)
             if pin.is_answered():
                 ttl = maximum_ttl(tables.pools, site)
                 return Promise(pin.address, ttl, now + ahead + ttl)

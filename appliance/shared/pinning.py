@@ -1,0 +1,140 @@
+"""
+How sites get addresses for good, and how those are leased again.
+
+An address that another site holds is waited for; one that its site gives back cools, for it was promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from appliance.errors import DataPathError
+from appliance.events import LeaseReclaimed, LeaseRecord, State
+from appliance.interfaces import DataPath, Journal
+from appliance.model import Address, Periods, Pool, Site
+from appliance.shared.pins import Pin
+from appliance.shared.tables import Tables
+from appliance.shared.telling import Telling
+
+
+class Pinning:
+    """The part of Configuring that lets pins stand, and cools what they leave."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        telling: Telling,
+        journal: Journal,
+        data_path: DataPath,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._tables = tables
+        self._telling = telling
+        self._journal = journal
+        self._data_path = data_path
+        self._seconds = seconds
+
+    def claim(self, pin: Pin, now: float) -> None:
+        """The address is to be the site's; its own lease of it ends at once, that of another is waited for."""
+        table = self._tables.holding(pin.address)
+        self._tables.pins.add(pin)
+        if table is not None:
+            holders = table.holders(pin.address)
+            if len(holders) == 1 and holders[0].site == pin.site and not holders[0].pending:
+                # Its own already: nothing to wait for, and the data path stays.
+                pin.took_over = pin.takes_over = True
+                self._telling.publish([table.ending.hand_over(holders[0], now)])
+
+    def cool(self, site_name: str, address: Address, since: float, now: float) -> bool:
+        """
+        An address that was promised for the maximum is its site's no more.
+
+        :return: False when somebody holds it, so that it was never promised; or there is no pool at all.
+        """
+        tables = self._tables
+        if tables.holding(address) is not None:
+            return False
+        site = tables.sites.get(site_name)
+        # One that is in no pool cools all the same: a configuration may bring it into one at any time.
+        home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")
+        table = home or next(iter(tables.by_pool.values()), None)
+        if table is None:
+            return False
+        pool = table.pool
+        record = LeaseRecord(
+            pool=pool.name,
+            address=address,
+            site=site_name,
+            server=site.servers[0].name if site is not None else "",
+            state=State.COOLING,
+            granted_at=since,
+            promised_until=now + pool.periods.maximum,
+            ends_at=now + max(pool.periods.cooling, pool.periods.maximum) + pool.periods.grace,
+            longest=int(pool.periods.maximum),
+            unused=0,
+            requests=0.0,
+        )
+        if table.restoring.lease(record, site, now) is None:
+            return False
+        self._telling.publish([LeaseReclaimed(at=now, lease=record)])
+        return True
+
+    def stand(self) -> None:
+        """Open the data path of each pinned address that nobody else holds any more."""
+        for pin in self._tables.pins:
+            site = self._tables.sites.get(pin.site)
+            if pin.standing or site is None or self._tables.holding(pin.address) is not None:
+                continue
+            try:
+                self._data_path.open(pin.address, site, site.servers[0])
+            except DataPathError as error:
+                # It may stand open from the lease that the pin took over.
+                self._data_path.close(pin.address, pin.site)
+                complain(pin.site, pin.address, "has no data path", error)
+                pin.trouble = str(error)
+            else:
+                pin.standing, pin.trouble, pin.since = True, "", self._seconds()
+                self.record(pin)
+
+    def record(self, pin: Pin) -> None:
+        """Have the disk know that a pin stands, and whose the address is no more, before anybody is told."""
+        if pin.recorded or pin.recording:
+            return
+        waiting = self._journal.durable()
+        if waiting is None:
+            pin.recorded = True
+            return
+        pin.recording = True
+
+        def written(_: None) -> None:
+            pin.recorded, pin.recording = True, False
+
+        def failed(failure: Failure) -> None:
+            # The next question tries again.
+            pin.recording = False
+
+        waiting.addCallbacks(written, failed)
+
+
+_log = Logger()
+
+
+def complain(site: str, address: Address, what: str, error: DataPathError) -> None:
+    """A data path could not be opened, or not as it is configured now."""
+    _log.error(
+        "{event}: {site} at {address} {what}: {reason}",
+        event="data-path-failed",
+        site=site,
+        address=str(address),
+        what=what,
+        reason=str(error),
+    )
+
+
+def maximum_ttl(pools: Mapping[str, Pool], site: Site) -> int:
+    """What an address that a site has for good is promised for."""
+    pool = pools.get(site.pool)
+    return max(1, int((pool.periods if pool is not None else Periods()).maximum))
