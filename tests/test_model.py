@@ -61,6 +61,7 @@ class Model(RuleBasedStateMachine):
         self.ended: dict[tuple[IPv4Address, str], float] = {}
         self.alive: dict[int, tuple[IPv4Address, str]] = {}
         self.let_go: set[tuple[IPv4Address, str]] = set()
+        self.in_use: set[tuple[IPv4Address, str]] = set()
         self.serial = 0
         self.wrong: list[str] = []
         self.setting.state.subscribe(self._hear)
@@ -84,7 +85,8 @@ class Model(RuleBasedStateMachine):
         if isinstance(event, LeaseReclaimed):
             key = event.address, event.site
             connected = key in self.alive.values()
-            self.expect(not connected or key in self.let_go or event.connections_end, f"{key} ended in use (1.6)")
+            if connected and key not in self.let_go and not event.connections_end:
+                self.in_use.add(key)
             # After a restart a lease cools from its recorded end on.
             self.ended[key] = min(event.at, event.lease.ends_at - PERIODS.cooling)
             self.let_go.discard(key)
@@ -92,8 +94,11 @@ class Model(RuleBasedStateMachine):
                 for flow in [flow for flow, where in self.alive.items() if where == key]:
                     del self.alive[flow]
                     self.state.connection_closed(*key)
-        elif isinstance(event, LeaseDraining | Unpinned):
+        elif isinstance(event, LeaseDraining):
             self.let_go.add((event.address, event.site))
+        elif isinstance(event, Unpinned):
+            # It was no lease's end.  That its address cools is told of first.
+            self.in_use.discard((event.address, event.site))
         elif isinstance(event, AddressDeclined):
             self.expect(len(self.setting.path.sites_at(event.address)) < 2 or self.sharing, "declined in use")
 
@@ -282,6 +287,7 @@ class Model(RuleBasedStateMachine):
     def nothing_was_wrong(self) -> None:
         """What was heard and answered agreed with what had been promised."""
         assert not self.wrong, self.wrong
+        assert not self.in_use, f"{self.in_use} ended in use (1.6)"
 
     @invariant()
     def addresses_are_in_one_place(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from appliance.errors import RequestError
-from appliance.events import Pinned, Unpinned
+from appliance.events import Pinned
 from appliance.interfaces import Journal
 from appliance.model import Address, Site
 from appliance.shared.configuring import Configuring
@@ -78,7 +78,6 @@ class ByHand:
         pin = self._configuring.pin(site, address, now)
         if pin.trouble:
             self._configuring.withdraw(pin, now)
-            self._telling.publish([Unpinned(at=now, site=site.name, address=address)])
             raise RequestError("data-path", pin.trouble, field="address")
         if (waiting := self._journal.durable()) is not None:
             waiting.addErrback(self._pin_lost, pin)
@@ -87,9 +86,7 @@ class ByHand:
     def _pin_lost(self, failure: Failure, pin: Pin) -> None:
         """The disk does not have it, so it is as if nobody had asked."""
         if self._tables.pins.of(pin.site) is pin:
-            now = self._seconds()
-            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
-            self._configuring.unpin(pin, now)
+            self._configuring.unpin(pin, self._seconds())
 
     def unpin(self, site_name: str) -> Address:
         """
@@ -102,9 +99,7 @@ class ByHand:
         if pin is None or pin.static:
             why = "its address is in the configuration" if pin is not None else "nothing is pinned for it"
             raise RequestError("not-pinned", f"{site.name}: {why}", field="site")
-        now = self._seconds()
-        self._telling.publish([Unpinned(at=now, site=site.name, address=pin.address)])
-        self._configuring.unpin(pin, now)
+        self._configuring.unpin(pin, self._seconds())
         return pin.address
 
     def _site(self, name: str) -> Site:

@@ -69,10 +69,7 @@ class Configuring:
             gone = [site for site in before if name != (sites[site].pool if site in sites else None)]
             self._telling.publish(table.forget(gone, now))
         tables.sites, tables.zones, tables.pools = sites, zones, pools
-        for pin in tables.pins.obsolete(sites):
-            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
-            self.unpin(pin, now)
-        self._configure_tables(now)
+        self._give_back(tables.pins.obsolete(sites), now)
         restore()
         missing = tables.pins.missing(sites)
         for site in missing:
@@ -104,12 +101,7 @@ class Configuring:
 
         It cools first, for it was promised for the maximum; the site may take it back at once.
         """
-        self._tables.pins.remove(pin)
-        self._configure_tables(now)
-        # Even if it does not stand: it may have stood, and been told of, before a restart.
-        cools = self.pinning.cool(pin.site, pin.address, pin.since, now)
-        if not cools and self._tables.holding(pin.address) is None:
-            self._data_path.close(pin.address, pin.site)
+        self._give_back([pin], now)
 
     def withdraw(self, pin: Pin, now: float) -> None:
         """It has never stood, so that nobody was told of it."""
@@ -118,6 +110,20 @@ class Configuring:
             return
         self._tables.pins.remove(pin)
         self._configure_tables(now)
+        self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
+
+    def _give_back(self, pins: list[Pin], now: float) -> None:
+        """Take pins out, and the configuration over, in one go: it costs as much as there are addresses."""
+        for pin in pins:
+            self._tables.pins.remove(pin)
+        self._configure_tables(now)
+        for pin in pins:
+            # Even if it does not stand: it may have stood, and been told of, before a restart.
+            cools = self.pinning.cool(pin.site, pin.address, pin.since, now)
+            # Only now, or a journal that ends in between would know neither of the pin nor that the address cools.
+            self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
+            if not cools and self._tables.holding(pin.address) is None:
+                self._data_path.close(pin.address, pin.site)
 
     def moved_on(self, event: AddressFreed | AddressRemoved) -> None:
         """What a lease that is over makes room for."""
