@@ -6,10 +6,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from appliance.errors import RequestError
 from appliance.events import State
 from appliance.leasing import Promise
 from tests import fakes
 from tests.lives import Life
+from tests.test_shared import Setting
 
 A, B = "a.example.test", "b.example.test"
 [FIRST] = fakes.addresses(1)
@@ -50,3 +52,22 @@ class RestartTests(SynchronousTestCase):
                     self.assertEqual(life.held()[A][0], State.COOLING)
                     self.assertGreaterEqual(life.held()[A][1], until)
                 self.assertNotIsInstance(life.ask(B), Promise)
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_a_pin_that_cannot_be_opened_changes_nothing(self) -> None:
+        """The site's own address cools on as it did, and its late clients still reach it."""
+        setting = Setting([fakes.pool(1)], A, B)
+        setting.state.by_hand.pin(A, FIRST)
+        setting.state.by_hand.unpin(A)
+        setting.state.connection_opened(FIRST, A)
+        [lease] = setting.state.tables()["public"].held()
+        before, heard = lease.ends_at, len(setting.heard)
+        setting.path.broken.add(FIRST)
+        setting.clock.advance(1)
+        error = self.assertRaises(RequestError, setting.state.by_hand.pin, A, FIRST)
+        self.assertEqual(error.code, "data-path")
+        self.assertEqual(setting.heard[heard:], [])
+        [lease] = setting.state.tables()["public"].held()
+        self.assertEqual((lease.state, lease.ends_at), (State.COOLING, before))
+        self.assertEqual(setting.path.sites_at(FIRST), [A])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.python.failure import Failure
 
-from appliance.errors import RequestError
+from appliance.errors import DataPathError, RequestError
 from appliance.events import Pinned
 from appliance.interfaces import Journal
 from appliance.model import Address, Site
@@ -73,6 +73,10 @@ class ByHand:
             raise RequestError("pinned", f"{pin.address} is {'static' if pin.static else 'pinned'} for {pin.site}")
         if self._journal.failure is not None:
             raise RequestError("journal", self._journal.failure)
+        try:
+            self._configuring.pinning.open(site, address)
+        except DataPathError as error:
+            raise RequestError("data-path", str(error), field="address") from None
         now = self._seconds()
         self._telling.publish([Pinned(at=now, site=site.name, address=address)])
         pin = self._configuring.pin(site, address, now)

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from appliance.errors import DataPathError
 from appliance.events import LeaseReclaimed, LeaseRecord, State
 from appliance.interfaces import DataPath, Journal
+from appliance.leasing import Lease, LeaseTable
 from appliance.model import Address, Periods, Pool, Site
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables
@@ -39,14 +40,29 @@ class Pinning:
 
     def claim(self, pin: Pin, now: float) -> None:
         """The address is to be the site's; its own lease of it ends at once, that of another is waited for."""
-        table = self._tables.holding(pin.address)
+        table, own = self._own(pin.site, pin.address)
         self._tables.pins.add(pin)
-        if table is not None:
-            holders = table.holders(pin.address)
-            if len(holders) == 1 and holders[0].site == pin.site and not holders[0].pending:
-                # Its own already: nothing to wait for, and the data path stays.
-                pin.took_over = pin.takes_over = True
-                self._telling.publish([table.ending.hand_over(holders[0], now)])
+        if table is not None and own is not None:
+            # Nothing to wait for, and the data path stays.
+            pin.took_over = pin.takes_over = True
+            self._telling.publish([table.ending.hand_over(own, now)])
+
+    def open(self, site: Site, address: Address) -> None:
+        """
+        Try what a pin needs, where nobody else is in the way; what stood there goes on if it fails.
+
+        :raises DataPathError: it cannot be pinned.
+        """
+        table, own = self._own(site.name, address)
+        if table is None or own is not None:
+            self._data_path.open(address, site, site.servers[0])
+
+    def _own(self, site: str, address: Address) -> tuple[LeaseTable | None, Lease | None]:
+        """(the table in which ``address`` is held, the site's lease of it where it is the only one)."""
+        table = self._tables.holding(address)
+        holders = table.holders(address) if table is not None else ()
+        alone = len(holders) == 1 and holders[0].site == site and not holders[0].pending
+        return table, holders[0] if alone else None
 
     def cool(self, site_name: str, address: Address, since: float, now: float) -> bool:
         """
