@@ -181,9 +181,11 @@ class Pinned(PinEvent):
     ``site`` has ``address`` for good.
 
     :param static: as long as the configuration says so; else a person gave it, until a person takes it back.
+    :param longest: longest TTL that an answer may have had before more is written, seconds; 0: not known.
     """
 
     static: bool = False
+    longest: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import RequestError
 from appliance.events import State
 from appliance.leasing import Promise
+from appliance.model import Address
 from tests import fakes
 from tests.lives import Life
-from tests.test_shared import Setting
+from tests.test_shared import Setting, zones
 
 A, B = "a.example.test", "b.example.test"
 [FIRST] = fakes.addresses(1)
@@ -52,6 +54,71 @@ class RestartTests(SynchronousTestCase):
                     self.assertEqual(life.held()[A][0], State.COOLING)
                     self.assertGreaterEqual(life.held()[A][1], until)
                 self.assertNotIsInstance(life.ask(B), Promise)
+
+
+LONG = attrs.evolve(fakes.PERIODS, maximum=3600)
+[FAR] = [Address("192.0.2.99")]
+
+
+class PromiseTests(SynchronousTestCase):
+    """What a pinned address was promised counts, not what it would be promised now."""
+
+    def until_b_has_it(self, setting: Setting) -> float:
+        while not isinstance(setting.state.lease(B), Promise):
+            setting.clock.advance(1)
+            setting.state.reclaim(limit=9)
+        return setting.clock.seconds()
+
+    def test_in_another_pool(self) -> None:
+        """The site's pool promises for longer than that of the address."""
+        setting = Setting([])
+        far = attrs.evolve(fakes.pool(0, LONG), name="far", addresses=(FAR,))
+        sites = {A: fakes.site(A, pool="far"), B: fakes.site(B)}
+        setting.state.configure({"public": ONE, "far": far}, sites, zones(A, B))
+        setting.state.by_hand.pin(A, FIRST)
+        until = setting.state.lease(A).until  # type: ignore[union-attr]
+        setting.state.by_hand.unpin(A)
+        self.assertGreaterEqual(self.until_b_has_it(setting), until)
+
+    def test_before_a_reload(self) -> None:
+        """Which shortened the maximum."""
+        setting = Setting([fakes.pool(1, LONG)], A, B)
+        setting.state.by_hand.pin(A, FIRST)
+        until = setting.state.lease(A).until  # type: ignore[union-attr]
+        setting.configure([ONE], A, B)
+        self.assertEqual(setting.state.lease(A).ttl, 60)  # type: ignore[union-attr]
+        setting.state.by_hand.unpin(A)
+        self.assertGreaterEqual(self.until_b_has_it(setting), until)
+
+    def test_over_restarts(self) -> None:
+        """Whether the pin is still there at the start or not."""
+        for orderly, gone in ((True, True), (False, True), (True, False), (False, False)):
+            life = Life(Path(self.mktemp()))
+            life.start(ONE, [A, B])
+            life.state.by_hand.pin(A, FIRST)
+            life.configure([fakes.pool(1, LONG)], [A, B])
+            life.machine.settle()
+            self.assertEqual(life.promised(A).ttl, 60, "until the disk knows")
+            until = life.promised(A).until
+            self.assertEqual(until, life.machine.clock.seconds() + 3600)
+            if orderly:
+                life.stop()
+            else:
+                life.kill()
+            life.start(ONE, [B] if gone else [A, B])
+            if not gone:
+                life.state.by_hand.unpin(A)
+            self.assertGreaterEqual(life.until_granted(B, 30.0), until, (orderly, gone))
+
+    def test_of_the_lease_before(self) -> None:
+        """A pin takes over what its site was promised."""
+        periods = attrs.evolve(LONG, base=3600, offer=3600)
+        setting = Setting([fakes.pool(1, periods)], A, B)
+        until = setting.state.lease(A).until  # type: ignore[union-attr]
+        setting.configure([ONE], A, B)
+        setting.state.by_hand.pin(A, FIRST)
+        setting.state.by_hand.unpin(A)
+        self.assertGreaterEqual(self.until_b_has_it(setting), until)
 
 
 class RefusalTests(SynchronousTestCase):

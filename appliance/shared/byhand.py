@@ -7,10 +7,10 @@ from collections.abc import Callable
 from twisted.python.failure import Failure
 
 from appliance.errors import DataPathError, RequestError
-from appliance.events import Pinned
 from appliance.interfaces import Journal
 from appliance.model import Address, Site
 from appliance.shared.configuring import Configuring
+from appliance.shared.pinning import maximum_ttl
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables
 from appliance.shared.telling import Telling
@@ -78,8 +78,10 @@ class ByHand:
         except DataPathError as error:
             raise RequestError("data-path", str(error), field="address") from None
         now = self._seconds()
-        self._telling.publish([Pinned(at=now, site=site.name, address=address)])
-        pin = self._configuring.pin(site, address, now)
+        longest = maximum_ttl(self._tables.pools, site)
+        pin = Pin(site=site.name, address=address, static=False, since=now, longest=longest)
+        self._telling.publish([pin.event(now)])
+        self._configuring.pin(pin, now)
         if pin.trouble:
             self._configuring.withdraw(pin, now)
             raise RequestError("data-path", pin.trouble, field="address")

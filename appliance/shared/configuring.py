@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from appliance.errors import DataPathError
-from appliance.events import AddressFreed, AddressRemoved, Pinned, State, Unpinned
+from appliance.events import AddressFreed, AddressRemoved, State, Unpinned
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.lease import Reach
-from appliance.model import Address, Pool, Server, Site
+from appliance.model import Pool, Server, Site
 from appliance.naming import Zones
-from appliance.shared.pinning import Pinning, complain
+from appliance.shared.pinning import Pinning, complain, maximum_ttl
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables, server_of
 from appliance.shared.telling import Telling
@@ -76,10 +76,10 @@ class Configuring:
             assert site.address is not None
             # Found in the configuration again, it need not be on the disk - unless somebody else is there.
             recorded = tables.holding(site.address) is None
-            self.pinning.claim(
-                Pin(site=site.name, address=site.address, static=True, since=now, recorded=recorded), now
-            )
-            self._telling.publish([Pinned(at=now, site=site.name, address=site.address, static=True)])
+            longest = maximum_ttl(pools, site)
+            pin = Pin(site=site.name, address=site.address, static=True, since=now, longest=longest, recorded=recorded)
+            self.pinning.claim(pin, now)
+            self._telling.publish([pin.event(now)])
         if missing:
             self._configure_tables(now)
         for site in sites.values():
@@ -87,13 +87,11 @@ class Configuring:
                 self._reopen(site, now)
         self.pinning.stand()
 
-    def pin(self, site: Site, address: Address, now: float) -> Pin:
-        """``site`` is to have ``address`` for good: at once, or when whoever holds it has let go."""
-        pin = Pin(site=site.name, address=address, static=False, since=now)
+    def pin(self, pin: Pin, now: float) -> None:
+        """Its site is to have the address for good: at once, or when whoever holds it has let go."""
         self.pinning.claim(pin, now)
         self._configure_tables(now)
         self.pinning.stand()
-        return pin
 
     def unpin(self, pin: Pin, now: float) -> None:
         """
@@ -119,7 +117,7 @@ class Configuring:
         self._configure_tables(now)
         for pin in pins:
             # Even if it does not stand: it may have stood, and been told of, before a restart.
-            cools = self.pinning.cool(pin.site, pin.address, pin.since, now)
+            cools = self.pinning.cool(pin, now)
             # Only now, or a journal that ends in between would know neither of the pin nor that the address cools.
             self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
             if not cools and self._tables.holding(pin.address) is None:

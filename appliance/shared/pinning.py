@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from appliance.errors import DataPathError
 from appliance.events import LeaseReclaimed, LeaseRecord, State
 from appliance.interfaces import DataPath, Journal
-from appliance.leasing import Lease, LeaseTable
+from appliance.leasing import Lease, LeaseTable, Promise
 from appliance.model import Address, Periods, Pool, Site
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables
@@ -45,6 +45,7 @@ class Pinning:
         if table is not None and own is not None:
             # Nothing to wait for, and the data path stays.
             pin.took_over = pin.takes_over = True
+            pin.promised_until = max(pin.promised_until, own.promised_until)
             self._telling.publish([table.ending.hand_over(own, now)])
 
     def open(self, site: Site, address: Address) -> None:
@@ -64,32 +65,62 @@ class Pinning:
         alone = len(holders) == 1 and holders[0].site == site and not holders[0].pending
         return table, holders[0] if alone else None
 
-    def cool(self, site_name: str, address: Address, since: float, now: float) -> bool:
+    def promise(self, pin: Pin, site: Site, now: float, ahead: float) -> Promise:
+        """What a question for a site with a pin that stands is answered: the maximum, as far as the disk knows."""
+        wanted = maximum_ttl(self._tables.pools, site)
+        if wanted > pin.longest:
+            self._lengthen(pin, wanted, now)
+        ttl = min(wanted, pin.longest)
+        pin.promised_until = max(pin.promised_until, now + ahead + ttl)
+        return Promise(pin.address, ttl, now + ahead + ttl)
+
+    def _lengthen(self, pin: Pin, longest: int, now: float) -> None:
+        """A reload has raised the maximum; a start that finds the pin obsolete has to know."""
+        if pin.lengthening or self._journal.failure is not None:
+            return
+        pin.lengthening = longest
+        self._journal.record(pin.event(pin.since))
+
+        def written(_: None) -> None:
+            pin.longest, pin.lengthening = longest, 0
+
+        def failed(failure: Failure) -> None:
+            pin.lengthening = 0
+
+        if (waiting := self._journal.durable()) is not None:
+            waiting.addCallbacks(written, failed)
+        else:
+            written(None)
+
+    def cool(self, pin: Pin, now: float) -> bool:
         """
         An address that was promised for the maximum is its site's no more.
 
         :return: False when somebody holds it, so that it was never promised; or there is no pool at all.
         """
-        tables = self._tables
+        tables, address = self._tables, pin.address
         if tables.holding(address) is not None:
             return False
-        site = tables.sites.get(site_name)
+        site = tables.sites.get(pin.site)
         # One that is in no pool cools all the same: a configuration may bring it into one at any time.
         home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")
         table = home or next(iter(tables.by_pool.values()), None)
         if table is None:
             return False
         pool = table.pool
+        # By the pool of the site as much as by that of the address; and before a reload it may have been longer.
+        longest = max(pin.longest, int(pool.periods.maximum))
+        promised_until = max(pin.promised_until, now + pool.periods.maximum)
         record = LeaseRecord(
             pool=pool.name,
             address=address,
-            site=site_name,
+            site=pin.site,
             server=site.servers[0].name if site is not None else "",
             state=State.COOLING,
-            granted_at=since,
-            promised_until=now + pool.periods.maximum,
-            ends_at=now + max(pool.periods.cooling, pool.periods.maximum) + pool.periods.grace,
-            longest=int(pool.periods.maximum),
+            granted_at=pin.since,
+            promised_until=promised_until,
+            ends_at=max(promised_until, now + pool.periods.cooling) + pool.periods.grace,
+            longest=longest,
             unused=0,
             requests=0.0,
         )

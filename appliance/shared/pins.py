@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from appliance.events import Pinned
 from appliance.model import Address, Site
 
 
@@ -18,6 +19,9 @@ from appliance.model import Address, Site
 class Pin:
     """
     :param static: from the configuration; else a person set it at run time, and it is journalled.
+    :param longest: the longest TTL that the disk lets answers have.
+    :param promised_until: the latest instant that any answer promised.
+    :param lengthening: a longer one that is on its way there, or 0.
     :param standing: the data path is open.
     :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
     :param recording: that is on its way to the disk.
@@ -30,12 +34,20 @@ class Pin:
     address: Address
     static: bool
     since: float
+    longest: int
+    promised_until: float = 0.0
+    lengthening: int = 0
     standing: bool = False
     recorded: bool = False
     recording: bool = False
     trouble: str = ""
     took_over: bool = False
     takes_over: bool = False
+
+    def event(self, at: float) -> Pinned:
+        """That it is there."""
+        longest = max(self.longest, self.lengthening)
+        return Pinned(at=at, site=self.site, address=self.address, static=self.static, longest=longest)
 
     def is_answered(self) -> bool:
         return self.standing and self.recorded

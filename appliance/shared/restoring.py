@@ -16,6 +16,7 @@ from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.periods import shortest
 from appliance.model import Pool
 from appliance.shared.configuring import Configuring
+from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables, server_of
 from appliance.shared.telling import Telling
 
@@ -63,13 +64,26 @@ class Restoring:
                 table.restoring.rest(now + _rest(table.pool))
 
     def _pin(self, entry: Pinned, now: float) -> None:
+        pin = self._pinned(entry, now)
         site, pins = self._tables.sites.get(entry.site), self._tables.pins
         if site is not None and entry.static and site.address == entry.address:
             return  # the configuration says so still, and pins it next
         if site is None or entry.static or pins.of(entry.site) is not None or pins.at(entry.address) is not None:
-            self._configuring.pinning.cool(entry.site, entry.address, entry.at, now)
+            self._configuring.pinning.cool(pin, now)
         else:
-            self._configuring.pin(site, entry.address, now)
+            self._configuring.pin(pin, now)
+
+    def _pinned(self, entry: Pinned, now: float) -> Pin:
+        """A pin from before, of which the last answer may have been given just now."""
+        longest = entry.longest or max((int(pool.periods.maximum) for pool in self._tables.pools.values()), default=1)
+        return Pin(
+            site=entry.site,
+            address=entry.address,
+            static=entry.static,
+            since=entry.at,
+            longest=longest,
+            promised_until=now + longest,
+        )
 
     def _free(self, over: list[LeaseRecord]) -> None:
         """

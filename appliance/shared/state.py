@@ -13,7 +13,6 @@ from appliance.events import (
     Entry,
     Event,
     LeaseReclaimed,
-    Pinned,
     Recovered,
 )
 from appliance.interfaces import DataPath, Journal
@@ -25,7 +24,6 @@ from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
-from appliance.shared.pinning import maximum_ttl
 from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
@@ -108,7 +106,7 @@ class SharedState:
             for address, site in table.former():
                 yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
         for pin in list(self.pins):
-            yield Pinned(at=pin.since, site=pin.site, address=pin.address, static=pin.static)
+            yield pin.event(pin.since)
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
@@ -171,8 +169,7 @@ class SharedState:
             if pin.standing and not pin.recorded:
                 self._configuring.pinning.record(pin)
             if pin.is_answered():
-                ttl = maximum_ttl(tables.pools, site)
-                return Promise(pin.address, ttl, now + ahead + ttl)
+                return self._configuring.pinning.promise(pin, site, now, ahead)
             if pin.static:
                 return None
         table = tables.by_pool[site.pool]

@@ -119,7 +119,9 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
     if isinstance(what, Pinned | Unpinned):
         place = {"site": what.site, "address": str(what.address), "at": clocks.start(what.at)}
         return (
-            {"kind": "pin", **place, "static": what.static} if isinstance(what, Pinned) else {"kind": "unpin", **place}
+            {"kind": "pin", **place, "static": what.static, "longest": what.longest}
+            if isinstance(what, Pinned)
+            else {"kind": "unpin", **place}
         )
     return None
 
@@ -172,6 +174,7 @@ def _pin(record: Record, now: Clocks) -> Pinned:
         site=record["site"],
         address=_address(record["address"]),
         static=record["static"],
+        longest=record.get("longest", 0),
     )
 
 

@@ -59,7 +59,7 @@ LEASE_EVENTS = st.one_of(
 )
 FREED = st.builds(AddressFreed, at=INSTANTS, pool=NAMES, address=ADDRESSES, former=NAMES)
 PINS = st.one_of(
-    st.builds(Pinned, at=INSTANTS, site=NAMES, address=ADDRESSES, static=st.booleans()),
+    st.builds(Pinned, at=INSTANTS, site=NAMES, address=ADDRESSES, static=st.booleans(), longest=st.integers(0, 9999)),
     st.builds(Unpinned, at=INSTANTS, site=NAMES, address=ADDRESSES),
 )
 
