@@ -166,6 +166,21 @@ class RestoreTests(SynchronousTestCase):
         assert isinstance(promise, Promise)
         self.assertEqual((promise.address, promise.ttl), (FIRST, 60))
 
+    def test_a_pin_that_another_configuration_contradicts(self) -> None:
+        """Its site, or another one, has a static address now: what was pinned cools, and the configuration counts."""
+        setting = self.start(Pinned(at=-9.0, site=NAME, address=FIRST), more="d.example.test")
+        self.assertEqual(self.states(setting), {"a": (State.COOLING, 61.0)})
+        self.assertEqual(len(setting.ask("d.example.test").answer), 0)  # type: ignore[union-attr]
+        setting.clock.advance(61)
+        setting.state.reclaim(limit=9)
+        self.assertEqual(setting.state.lease("d.example.test").address, FIRST)  # type: ignore[union-attr]
+        pinned = IPv4Address("192.0.2.3")
+        setting = self.start(Pinned(at=-9.0, site="d.example.test", address=pinned), more="d.example.test")
+        self.assertEqual(self.states(setting), {"d": (State.COOLING, 61.0)})
+        self.assertEqual(setting.state.lease("d.example.test").address, FIRST)  # type: ignore[union-attr]
+        setting = self.start(Pinned(at=-9.0, site="d.example.test", address=FIRST), more="d.example.test")
+        self.assertEqual(setting.state.lease("d.example.test").address, FIRST)  # type: ignore[union-attr]
+
     def test_a_pin_of_a_site_that_is_gone_cools(self) -> None:
         """It was promised for the maximum."""
         setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))

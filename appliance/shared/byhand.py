@@ -81,7 +81,7 @@ class ByHand:
         longest = maximum_ttl(self._tables.pools, site)
         pin = Pin(site=site.name, address=address, static=False, since=now, longest=longest)
         self._telling.publish([pin.event(now)])
-        self._configuring.pin(pin, now)
+        self._configuring.pin([pin], now)
         if pin.trouble:
             self._configuring.withdraw(pin, now)
             raise RequestError("data-path", pin.trouble, field="address")

@@ -4,7 +4,7 @@ Another configuration while everything runs: what was promised stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -87,9 +87,10 @@ class Configuring:
                 self._reopen(site, now)
         self.pinning.stand()
 
-    def pin(self, pin: Pin, now: float) -> None:
-        """Its site is to have the address for good: at once, or when whoever holds it has let go."""
-        self.pinning.claim(pin, now)
+    def pin(self, pins: Iterable[Pin], now: float) -> None:
+        """Their sites are to have the addresses for good: at once, or when whoever holds them has let go."""
+        for pin in pins:
+            self.pinning.claim(pin, now)
         self._configure_tables(now)
         self.pinning.stand()
 

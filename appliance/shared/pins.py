@@ -7,7 +7,7 @@ holds is waited for: it stays in the pool's table until that site's lease has en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import attrs
 
@@ -82,15 +82,28 @@ class Pins:
 
     def obsolete(self, sites: Mapping[str, Site]) -> list[Pin]:
         """Those that another configuration does not know any more: the site, or its static address, is gone."""
-        statics = {site.address: site.name for site in sites.values() if site.address is not None}
-        return [
-            pin
-            for pin in self
-            if pin.site not in sites
-            or (pin.static and sites[pin.site].address != pin.address)
-            or (not pin.static and (sites[pin.site].address is not None or pin.address in statics))
-        ]
+        statics = statics_of(sites)
+        return [pin for pin in self if not fits(pin, sites.get(pin.site), statics)]
 
     def missing(self, sites: Mapping[str, Site]) -> list[Site]:
         """Sites with a static address that is not pinned to them yet."""
         return [site for site in sites.values() if site.address is not None and site.name not in self._by_site]
+
+
+def statics_of(sites: Mapping[str, Site]) -> set[Address]:
+    """The addresses that a configuration gives."""
+    return {site.address for site in sites.values() if site.address is not None}
+
+
+def fits(pin: Pin, site: Site | None, statics: Container[Address]) -> bool:
+    """
+    May a pin stay?
+
+    :param site: its site, as it is configured; None: it is not.
+    :param statics: what the configuration gives, to whomever: it goes before what a person pinned.
+    """
+    if site is None:
+        return False
+    if pin.static:
+        return site.address == pin.address
+    return site.address is None and pin.address not in statics

@@ -14,9 +14,9 @@ from appliance.events import AddressFreed, AddressRemoved, Event, LeaseReclaimed
 from appliance.interfaces import DataPath
 from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.periods import shortest
-from appliance.model import Pool
+from appliance.model import Address, Pool
 from appliance.shared.configuring import Configuring
-from appliance.shared.pins import Pin
+from appliance.shared.pins import Pin, fits, statics_of
 from appliance.shared.tables import Tables, server_of
 from appliance.shared.telling import Telling
 
@@ -56,22 +56,23 @@ class Restoring:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry)
         self._free(over)
-        for entry in recovered.entries:
-            if isinstance(entry, Pinned):
-                self._pin(entry, now)
+        self._pin([entry for entry in recovered.entries if isinstance(entry, Pinned)], now)
         if recovered.unsure:
             for table in self._tables.by_pool.values():
                 table.restoring.rest(now + _rest(table.pool))
 
-    def _pin(self, entry: Pinned, now: float) -> None:
-        pin = self._pinned(entry, now)
-        site, pins = self._tables.sites.get(entry.site), self._tables.pins
-        if site is not None and entry.static and site.address == entry.address:
-            return  # the configuration says so still, and pins it next
-        if site is None or entry.static or pins.of(entry.site) is not None or pins.at(entry.address) is not None:
-            self._configuring.pinning.cool(pin, now)
-        else:
-            self._configuring.pin(pin, now)
+    def _pin(self, entries: list[Pinned], now: float) -> None:
+        """What a changed configuration does not allow any more cools."""
+        sites, statics = self._tables.sites, statics_of(self._tables.sites)
+        stay: dict[Address, Pin] = {}
+        for pin in sorted((self._pinned(entry, now) for entry in entries), key=lambda pin: pin.since):
+            if fits(pin, sites.get(pin.site), statics):
+                # Should there be two of an address, the newer one counts.
+                stay[pin.address] = pin
+            else:
+                self._configuring.pinning.cool(pin, now)
+        if stay:
+            self._configuring.pin(stay.values(), now)
 
     def _pinned(self, entry: Pinned, now: float) -> Pin:
         """A pin from before, of which the last answer may have been given just now."""
