@@ -185,3 +185,51 @@ class RestoreTests(SynchronousTestCase):
         """It was promised for the maximum."""
         setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))
         self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
+
+
+class RestTests(SynchronousTestCase):
+    """After an unsure start nobody gets an address that rests, in no way."""
+
+    until = fakes.PERIODS.maximum + fakes.PERIODS.grace
+
+    def start(self, *entries: Pinned, static: bool = False) -> Setting:
+        setting = Setting([])
+        sites = {NAME: fakes.site(NAME), "b.example.test": fakes.site("b.example.test")}
+        if static:
+            sites[NAME] = attrs.evolve(sites[NAME], address=FIRST)
+        recovered = Recovered(entries=entries, crashed=True, unsure=True)
+        setting.state.configure({"public": fakes.pool(1)}, sites, zones(*sites), recovered)
+        return setting
+
+    def answered_at(self, setting: Setting) -> float:
+        while not isinstance(setting.state.lease(NAME), Promise):
+            setting.clock.advance(1)
+            setting.state.reclaim(limit=9)
+        return setting.clock.seconds()
+
+    def test_not_by_a_pin(self) -> None:
+        setting = self.start()
+        self.assertFalse(setting.state.by_hand.pin(NAME, FIRST))
+        self.assertEqual(setting.state.tables()["public"].counts(0.0).cooling, 1)
+        self.assertEqual(self.answered_at(setting), self.until)
+        self.assertEqual(setting.state.tables()["public"].counts(0.0).all, 0)
+
+    def test_nor_by_the_configuration(self) -> None:
+        """At the start, and by a reload; but one that was the site's before is not anybody else's."""
+        self.assertEqual(self.answered_at(self.start(static=True)), self.until)
+        before = Pinned(at=-9.0, site=NAME, address=FIRST, static=True)
+        self.assertEqual(self.answered_at(self.start(before, static=True)), 0.0)
+        setting = self.start()
+        sites = {NAME: attrs.evolve(fakes.site(NAME), address=FIRST)}
+        setting.state.configure({"public": fakes.pool(1)}, sites, zones(*sites))
+        self.assertEqual(self.answered_at(setting), self.until)
+
+    def test_nor_by_another_pool(self) -> None:
+        """The address moves there when it has rested; if it comes back before, it rests on."""
+        for moves in (("other",), ("other", "public"), ("", "public")):
+            setting = self.start()
+            for name in moves:
+                pools = {name: attrs.evolve(fakes.pool(1), name=name)} if name else {}
+                setting.state.configure(pools, {NAME: fakes.site(NAME, pool=name)} if name else {}, zones(NAME))
+            self.assertEqual(self.answered_at(setting), self.until, moves)
+            self.assertEqual(list(setting.state.tables()), [moves[-1]])

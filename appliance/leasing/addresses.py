@@ -114,6 +114,11 @@ class Addresses:
         """Could it not be opened, or does it rest?"""
         return int(address) in self._declined
 
+    def is_resting(self, address: Address) -> bool:
+        """Is it kept back because somebody may have been promised it?"""
+        item = self._declined.get(int(address))
+        return item is not None and item.resting
+
     def _fits(self, address: Address, keys: Keys) -> bool:
         number = int(address)
         if not self._sharing or number not in self._members or number not in self._held:
@@ -226,11 +231,15 @@ class Addresses:
                 continue
             self._free.pop(number, None)
             if (declined := self._declined.get(number)) is not None:
+                if declined.resting:
+                    # Who may have been promised it does not know of another configuration.
+                    continue
                 declined.gone = True
                 self._keep_back_no_longer(declined)
             events.append(AddressRemoved(at=now, pool=pool.name, address=Address(number), former=None))
         for address in pool.addresses:
-            if int(address) not in self._members and int(address) not in self._held:
+            number = int(address)
+            if number not in self._members and number not in self._held and number not in self._declined:
                 events.append(self.add(address, pool.name, now))
         self._members = members
         self._list_all(pool)

@@ -115,8 +115,12 @@ class LeaseTable:
         return self._book.addresses.used_fraction()
 
     def __contains__(self, address: Address) -> bool:
-        """Does it belong to this pool, or does somebody still hold it here?"""
-        return address in self._book.addresses or bool(self._book.addresses.holders(address))
+        """Does it belong to this pool, or is it still taken here?"""
+        return address in self._book.addresses or self.has(address)
+
+    def has(self, address: Address) -> bool:
+        """Does somebody hold it here, or may somebody have been promised it, in the pool or not?"""
+        return bool(self._book.addresses.holders(address)) or self._book.addresses.is_resting(address)
 
     def is_empty(self) -> bool:
         return not self._book.addresses.count()

@@ -149,6 +149,10 @@ class Configuring:
         self._tables.withheld.clear()
         for name in dict.fromkeys((*self._tables.by_pool, *self._tables.pools)):
             self._configure_table(name, now)
+        for name, table in list(self._tables.by_pool.items()):
+            # The others go when their last address does.
+            if name not in self._tables.pools and table.is_empty():
+                del self._tables.by_pool[name]
 
     def _configure_table(self, name: str, now: float) -> None:
         """Bring one pool's table to its configuration; addresses that somebody else still has come when he lets go."""

@@ -26,8 +26,8 @@ class Tables:
         self.zones = Zones()
 
     def holding(self, address: Address) -> LeaseTable | None:
-        """The table in which somebody holds ``address``."""
-        return next((table for table in self.by_pool.values() if table.holders(address)), None)
+        """The table in which somebody holds ``address``, or in which it rests."""
+        return next((table for table in self.by_pool.values() if table.has(address)), None)
 
     def of(self, address: Address) -> LeaseTable | None:
         """The table that ``address`` belongs to now."""
