@@ -11,7 +11,7 @@ import enum
 
 import attrs
 
-from appliance.model import Address
+from appliance.model import Address, Keys
 
 
 class State(enum.Enum):
@@ -34,6 +34,7 @@ class LeaseRecord:
     :param longest: longest TTL that an answer may have had before more is written, seconds.
     :param unused: renewals since the last connection.
     :param requests: connections to the server, decayed, as of the record.
+    :param keys: what it takes on the address; empty: not known.
     """
 
     pool: str
@@ -47,6 +48,7 @@ class LeaseRecord:
     longest: int
     unused: int
     requests: float
+    keys: Keys = frozenset()
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +89,11 @@ class LeaseBound(LeaseEvent):
 
 @attrs.frozen(kw_only=True)
 class LeaseExtended(LeaseEvent):
-    """Answers may reach further than before; said ahead of need, so that most renewals need not be written."""
+    """
+    Answers may reach further than before; said ahead of need, so that most renewals need not be written.
+
+    Also where a reload has changed what the lease takes on its address.
+    """
 
 
 @attrs.frozen(kw_only=True)

@@ -7,6 +7,7 @@ Nothing here changes or decides; configuration makes these values and everybody 
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -94,6 +95,19 @@ Keys = frozenset[int]
 
 UDP_KEYS = 65536
 """What is added to a port to pack it as a UDP key."""
+
+
+@functools.cache
+def all_keys() -> Keys:
+    """An address as a whole."""
+    return frozenset(range(2 * UDP_KEYS))
+
+
+def joined(some: Keys, others: Keys) -> Keys:
+    """Both; one of the two as it is, where that has all, for most sites have the same few."""
+    if others <= some:
+        return some
+    return others if some <= others else some | others
 
 
 def keys_of(services: Iterable[Service]) -> Keys:

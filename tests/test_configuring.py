@@ -8,6 +8,7 @@ import dns.rcode
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.events import LeaseDraining
+from appliance.leasing import Promise
 from appliance.model import Pool
 from tests import fakes
 from tests.test_shared import Setting, zones
@@ -114,3 +115,96 @@ class ReconfigureTests(SynchronousTestCase):
         answer = setting.ask(NAME)
         assert answer is not None
         self.assertEqual(str(answer.answer[0].rdatas[0]), "192.0.2.2")
+
+
+class PortTests(SynchronousTestCase):
+    """Where sites share an address, what a site gives up there is promised still."""
+
+    pool = fakes.pool(1, share_by_service=True)
+
+    def setUp(self) -> None:
+        self.setting = Setting([])
+
+    def configure(self, *ports: int) -> None:
+        sites = {
+            name: fakes.site(name, port=port)
+            for name, port in zip((NAME, "b.example.test", "c.example.test"), ports, strict=False)
+        }
+        self.setting.state.configure({"public": self.pool}, sites, zones(*sites))
+
+    def ports(self, name: str) -> list[int]:
+        return next(sorted(lease.keys) for lease in self.setting.state.tables()["public"].leases_of(name))
+
+    def got(self, name: str) -> bool:
+        return isinstance(self.setting.state.lease(name), Promise)
+
+    def wait(self, seconds: float) -> None:
+        self.setting.clock.advance(seconds)
+        self.setting.state.reclaim(limit=9)
+
+    def test_a_port_that_is_given_up_cools(self) -> None:
+        """For as long as if the lease had ended with the reload, although it is renewed."""
+        self.configure(80, 80)
+        self.got(NAME)
+        self.setting.state.connection_opened(FIRST, NAME)
+        self.configure(81, 80)
+        self.assertEqual(self.ports(NAME), [80, 81])
+        for _ in range(30):
+            self.assertFalse(self.got("b.example.test"))
+            self.assertTrue(self.got(NAME))
+            self.wait(1)
+        self.wait(1)
+        self.assertEqual(self.ports(NAME), [81])
+        self.assertTrue(self.got("b.example.test"))
+
+    def test_over_a_new_grant(self) -> None:
+        """The site takes its cooling address up again, with the new port; the old one cools on."""
+        self.configure(80, 80)
+        self.got(NAME)
+        self.wait(11)
+        self.configure(81, 80)
+        self.got(NAME)
+        self.assertEqual(self.ports(NAME), [80, 81])
+        self.assertFalse(self.got("b.example.test"))
+        self.wait(20)
+        self.assertEqual(self.ports(NAME), [81])
+        self.assertTrue(self.got("b.example.test"))
+
+    def test_a_port_that_comes_back(self) -> None:
+        """Is the site's, when what it had meanwhile has cooled, too."""
+        self.configure(80, 81)
+        self.got(NAME)
+        self.setting.state.connection_opened(FIRST, NAME)
+        for port in (81, 80):
+            self.configure(port, 81)
+            self.wait(1)
+        self.assertEqual(self.ports(NAME), [80, 81])
+        for _ in range(60):
+            self.wait(1)
+        self.assertEqual(self.ports(NAME), [80])
+        self.assertTrue(self.got("b.example.test"))
+
+    def test_a_lease_that_ends_takes_its_ports_along(self) -> None:
+        """A later lease of the site has nothing of them."""
+        self.configure(80)
+        self.got(NAME)
+        self.configure(81)
+        for seconds in (11, 20):
+            self.wait(seconds)
+        self.assertEqual(self.setting.state.tables()["public"].counts(99.0).free, 1)
+        self.configure(82)
+        self.got(NAME)
+        self.wait(5)
+        self.assertEqual(self.ports(NAME), [82])
+
+    def test_of_a_pinned_address(self) -> None:
+        """Whatever ports it had had, they cool."""
+        self.configure(80, 80)
+        self.setting.state.by_hand.pin(NAME, FIRST)
+        self.got(NAME)
+        self.configure(81, 80)
+        self.setting.state.by_hand.unpin(NAME)
+        self.assertFalse(self.got("b.example.test"))
+        self.assertTrue(self.got(NAME))
+        self.wait(61)
+        self.assertTrue(self.got("b.example.test"))

@@ -51,6 +51,29 @@ class RestartTests(SynchronousTestCase):
             self.assertEqual([event.at for event in life.heard if isinstance(event, LeaseReclaimed)][-1], end)
             life.wait(60.0)
 
+    def test_ports_that_changed_while_nobody_ran(self) -> None:
+        """What a was promised cools; c, which has one of the new ports, keeps it, and a finds another address."""
+        pool, life = fakes.pool(2, share_by_service=True), self.life
+        ports = {A: 80, B: 25, C: 443}
+        for orderly in (True, False):
+            for port, addresses in ((81, [FIRST]), (443, [FIRST, fakes.addresses(2)[1]])):
+                life = Life(Path(self.mktemp()))
+                life.start(pool, {name: fakes.site(name, port=port) for name, port in ports.items()})
+                until = {life.promised(name).address: life.promised(name).until for name in (A, C)}
+                self.assertEqual(list(until), [FIRST])
+                if orderly:
+                    life.stop()
+                else:
+                    life.kill()
+                life.start(pool, {name: fakes.site(name, port=p) for name, p in {**ports, A: port, B: 80}.items()})
+                self.assertEqual(life.promised(C).address, FIRST)
+                self.assertIn(life.promised(A).address, addresses[-1:])
+                self.assertEqual(life.path.sites_at(FIRST), [A, C] if port == 81 else [C])
+                there = [lease.keys for lease in life.state.tables()["public"].holders(FIRST) if lease.site == A]
+                self.assertEqual(there, [{80, 81} if port == 81 else {80}])
+                life.wait(90.0)
+                self.assertEqual([80 in x.keys for x in life.state.tables()["public"].holders(FIRST)].count(True), 0)
+
     def test_the_newest_record_of_an_address_counts(self) -> None:
         """Even if the disk should know of two holders."""
         life = self.life

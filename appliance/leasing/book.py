@@ -7,15 +7,15 @@ Knows no rule: what may be granted, renewed and ended is decided in ``table.py``
 from __future__ import annotations
 
 from appliance.deadlines import Deadlines
-from appliance.events import Event, LeaseRecord
+from appliance.events import Event, LeaseRecord, State
 from appliance.leasing.addresses import Addresses
 from appliance.leasing.avoided import Avoided
 from appliance.leasing.connections import Connections
 from appliance.leasing.gates import Gates
-from appliance.leasing.lease import Declined, Lease, Unshared
+from appliance.leasing.lease import Declined, Due, Lease, Surplus
 from appliance.leasing.periods import pressure_of, span
 from appliance.leasing.waiting import WaitingLine
-from appliance.model import Address, Pool
+from appliance.model import Address, Keys, Pool
 
 MOST_FORMER = 8
 """Former addresses that are remembered of a site, for its coming back."""
@@ -33,9 +33,10 @@ class Book:
         self.gates = Gates(pool)
         self.waiting = WaitingLine()
         self.avoided = Avoided()
-        self.deadlines: Deadlines[Lease | Declined | Unshared] = Deadlines(_deadline_of)
+        self.deadlines: Deadlines[Due] = Deadlines(_deadline_of)
         self.former: dict[str, tuple[Address, ...]] = {}
         self._leases: dict[str, tuple[Lease, ...]] = {}
+        self._surplus: dict[tuple[int, str], Surplus] = {}
 
     def of(self, site: str) -> tuple[Lease, ...]:
         """All leases of a site, draining and cooling ones included."""
@@ -69,6 +70,8 @@ class Book:
         """It is over; a site's address is remembered for its coming back."""
         event = self.addresses.release(item, self.pool.name, now, at_front=at_front)
         if isinstance(item, Lease):
+            if self._surplus and (surplus := self._surplus.pop((int(item.address), item.site), None)) is not None:
+                surplus.gone = True
             mine = self._leases[item.site]
             left = () if len(mine) == 1 else tuple(lease for lease in mine if lease is not item)
             if left:
@@ -78,6 +81,33 @@ class Book:
             if not at_front:
                 self.remember(item.site, item.address)
         return event
+
+    def give_up_keys(self, lease: Lease, keep: Keys) -> None:
+        """
+        Its site has only ``keep`` there from now on; the others cool as if the lease had ended with its promise.
+
+        One that gives up others meanwhile has all of them until the last have cooled.
+        """
+        until = lease.ends_at
+        if lease.state is not State.COOLING:
+            until += max(self.pool.periods.cooling, lease.longest)
+        place = int(lease.address), lease.site
+        before = self._surplus.get(place)
+        if before is not None:
+            before.gone = True
+            until = max(until, before.ends_at)
+        surplus = self._surplus[place] = Surplus(address=lease.address, site=lease.site, keep=keep, ends_at=until)
+        self.deadlines.add(until, surplus)
+
+    def has_surplus(self, lease: Lease) -> bool:
+        return bool(self._surplus) and (int(lease.address), lease.site) in self._surplus
+
+    def trim(self, surplus: Surplus) -> None:
+        """The keys that a site has given up have cooled."""
+        del self._surplus[int(surplus.address), surplus.site]
+        for lease in self.addresses.holders(surplus.address):
+            if lease.site == surplus.site:
+                self.addresses.rekey(lease, surplus.keep if surplus.keep <= lease.keys else lease.keys & surplus.keep)
 
     def remember(self, site: str, address: Address) -> None:
         """``address`` is free now, and ``site`` had it last."""
@@ -125,5 +155,5 @@ class Book:
             lease.asked_by = 0
 
 
-def _deadline_of(item: Lease | Declined | Unshared) -> float | None:
+def _deadline_of(item: Due) -> float | None:
     return None if item.gone else item.ends_at

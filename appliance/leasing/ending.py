@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseReclaimed, LeaseReset, State
 from appliance.leasing.book import Book
-from appliance.leasing.lease import NEVER, Declined, Lease, Reach, Unshared
-from appliance.model import Keys, Server, Site
+from appliance.leasing.lease import NEVER, Declined, Due, Lease, Reach, Surplus, Unshared
+from appliance.model import Keys, Server, Site, joined
 
 
 class Ending:
@@ -30,13 +30,16 @@ class Ending:
         ended = (self._end(item, now) for item in self._book.deadlines.due(now, limit=limit))
         return [event for event in ended if event is not None]
 
-    def _end(self, item: Lease | Declined | Unshared, now: float) -> Event | None:
+    def _end(self, item: Due, now: float) -> Event | None:
         book = self._book
         if item.gone or item.ends_at > now:
             # It stood in the queue twice, and has been seen to.
             return None
         if isinstance(item, Unshared):
             book.addresses.share(book.pool)
+            return None
+        if isinstance(item, Surplus):
+            book.trim(item)
             return None
         if isinstance(item, Declined) or item.state is State.COOLING:
             return book.release(item, now)
@@ -144,6 +147,14 @@ class Ending:
         return all(other is lease or other.keys.isdisjoint(keys) for other in neighbours)
 
     def become(self, lease: Lease, site: Site, server: Server) -> None:
-        """Its site was configured anew."""
-        self._book.addresses.rekey(lease, site.keys)
+        """
+        Its site was configured anew.
+
+        Ports that it has no more are not opened, but stay its own until they have cooled: they were promised with the
+        address.
+        """
+        keys = joined(site.keys, lease.keys)
+        if keys is not site.keys or self._book.has_surplus(lease):
+            self._book.give_up_keys(lease, site.keys)
+        self._book.addresses.rekey(lease, keys)
         lease.server, lease.weight, lease.drain_timeout = server.name, server.weight, site.timeouts.drain

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from appliance.events import Event, LeaseDraining, State
 from appliance.leasing.book import Book
 from appliance.leasing.lease import NEVER, Lease, Plan, Promise
-from appliance.model import Address, Keys, Server, Site
+from appliance.model import Address, Keys, Server, Site, joined
 
 DECLINED_FOR = 600.0
 """
@@ -96,12 +96,13 @@ class Granting:
         requests = former.recent_requests(now, periods) if former is not None else 0.0
         ttl = book.span(requests, offered=not bound)
         promised_until = max(now + ttl, former.promised_until if former is not None else now)
+        keys = site.keys if former is None else joined(site.keys, former.keys)
         lease = Lease(
             site=site.name,
             address=address,
             server=server.name,
             weight=server.weight,
-            keys=site.keys,
+            keys=keys,
             granted_at=now,
             promised_until=promised_until,
             ends_at=promised_until + periods.grace,
@@ -116,7 +117,7 @@ class Granting:
             pending=True,
             drain_timeout=site.timeouts.drain,
         )
-        return Plan(lease, now, ttl, former)
+        return Plan(lease, now, ttl, former, site.keys)
 
     def commit(self, plan: Plan, *, asked_by: int, proven: bool) -> Lease:
         """
@@ -128,6 +129,8 @@ class Granting:
         book, lease = self._book, plan.lease
         if plan.former is not None:
             book.withdraw_offer(plan.former)
+            if lease.keys is not plan.keys:
+                book.give_up_keys(plan.former, plan.keys)
         if asked_by and lease.state is State.OFFERED:
             lease.asked_by, lease.proven = asked_by, proven
             book.gates.offered(asked_by)

@@ -55,12 +55,14 @@ class Plan:
 
     :param lease: what it would be, in no table so far.
     :param former: the lease of the same site on the same address that the grant takes up again; its data path stands.
+    :param keys: the site's; the lease may have more, which ``former`` has left.
     """
 
     lease: Lease
     at: float
     ttl: int
     former: Lease | None
+    keys: Keys
 
     @property
     def site(self) -> str:
@@ -81,7 +83,8 @@ class Lease:
     A site's hold on an address; owned and changed by its LeaseTable alone.
 
     :param server: name of the server that the address leads to, with its ``weight``.
-    :param keys: what it takes there; counts where the pool shares by service.
+    :param keys: what it takes there, what its site has given up and has not cooled included; counts where the pool
+        shares by service.
     :param promised_until: the latest instant that any answer promised.
     :param ends_at: ``promised_until + grace``; while cooling, when the address is free.
     :param longest: longest TTL that was promised, seconds; cooling is never shorter.
@@ -153,6 +156,7 @@ class Lease:
             longest=longest,
             unused=self.unused,
             requests=self.recent_requests(now, periods),
+            keys=self.keys,
         )
 
     def recent_requests(self, now: float, periods: Periods) -> float:
@@ -192,11 +196,30 @@ class Declined:
 
 
 @attrs.define(eq=False, kw_only=True)
+class Surplus:
+    """
+    Keys that a site has given up on an address that it goes on holding: its own until they have cooled.
+
+    :param keep: what it has there now.
+    """
+
+    address: Address
+    site: str
+    keep: Keys
+    ends_at: float
+    gone: bool = False
+
+
+@attrs.define(eq=False, kw_only=True)
 class Unshared:
     """Until ``ends_at`` nobody is put beside a holder, because somebody may have been there whom nobody knows."""
 
     ends_at: float
     gone: bool = False
+
+
+Due = Lease | Declined | Surplus | Unshared
+"""What has a deadline in a table."""
 
 
 @attrs.frozen(kw_only=True)

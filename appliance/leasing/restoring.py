@@ -4,12 +4,10 @@ After a restart: leases from before are taken up, and what may have been promise
 
 from __future__ import annotations
 
-import functools
-
 from appliance.events import AddressFreed, LeaseRecord, State
 from appliance.leasing.book import Book
 from appliance.leasing.lease import Lease, Unshared
-from appliance.model import UDP_KEYS, Keys, Site
+from appliance.model import Keys, Site, all_keys
 
 
 class Restoring:
@@ -20,16 +18,17 @@ class Restoring:
 
     def lease(self, record: LeaseRecord, site: Site | None, now: float) -> Lease | None:
         """
-        Take up a lease.
+        Take up a lease, with the keys that it had.
 
-        :param site: as it is configured now; None when nobody knows it any more: then it takes all that is left of the
-            address, so that nobody is put beside it.  Take up the known ones first.
-        :param record: its address need not be in the pool any more; then it leaves when the lease has cooled.
+        :param site: as it is configured now; None when nobody knows it any more.
+        :param record: its address need not be in the pool any more; then it leaves when the lease has cooled.  Where it
+            does not say the keys, they are those of the site, or, without one, all that is left of the address, so
+            that nobody is put beside it.  Take up the known ones first.
         :return: None when its keys are taken.
         """
         book = self._book
         taken: Keys = frozenset().union(*(holder.keys for holder in book.addresses.holders(record.address)))
-        keys = site.keys if site is not None else _all_keys() - taken
+        keys = record.keys or (site.keys if site is not None else all_keys() - taken)
         if not keys.isdisjoint(taken) or book.addresses.is_kept_back(record.address):
             return None
         servers = site.servers if site is not None else ()
@@ -80,8 +79,3 @@ class Restoring:
         for item in book.addresses.rest(until):
             book.deadlines.add(until, item)
         book.deadlines.add(until, Unshared(ends_at=until))
-
-
-@functools.cache
-def _all_keys() -> Keys:
-    return frozenset(range(2 * UDP_KEYS))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from appliance.errors import DataPathError
-from appliance.events import AddressFreed, AddressRemoved, State, Unpinned
+from appliance.events import AddressFreed, AddressRemoved, LeaseExtended, State, Unpinned
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.lease import Reach
@@ -211,4 +211,7 @@ class Configuring:
         except DataPathError as error:
             complain(site.name, lease.address, "stays as it was", error)
             return
+        before = lease.keys
         table.ending.become(lease, site, server)
+        if lease.keys != before:
+            self._telling.publish([LeaseExtended(at=now, lease=table.record(lease, now))])

@@ -15,7 +15,7 @@ from appliance.errors import DataPathError
 from appliance.events import LeaseReclaimed, LeaseRecord, State
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable, Promise
-from appliance.model import Address, Periods, Pool, Site
+from appliance.model import Address, Periods, Pool, Site, all_keys
 from appliance.shared.pins import Pin
 from appliance.shared.tables import Tables
 from appliance.shared.telling import Telling
@@ -123,6 +123,8 @@ class Pinning:
             longest=longest,
             unused=0,
             requests=0.0,
+            # Where others may come beside it: whatever ports it has had there since it was pinned.
+            keys=all_keys() if pool.share_by_service or site is None else site.keys,
         )
         if table.restoring.lease(record, site, now) is None:
             return False

@@ -51,7 +51,7 @@ class Restoring:
         # The newest first: should there be two of an address, the older one is the one that is over.
         leases.reverse()
         leases.sort(key=lambda record: record.site not in self._tables.sites)
-        over = [record for record in leases if self._take_up(record, now, self._doubt(record, now, recovered))]
+        over = self._take_up(leases, now, recovered) if self._tables.by_pool else []
         for entry in recovered.entries:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry)
@@ -112,64 +112,83 @@ class Restoring:
         tables = self._tables.by_pool
         return self._tables.of(record.address) or tables.get(record.pool) or next(iter(tables.values()))
 
-    def _doubt(self, record: LeaseRecord, now: float, recovered: Recovered) -> _Doubt:
-        certain = not (recovered.crashed or recovered.unsure) or not self._tables.by_pool
-        return _NONE if certain else _doubt(self._home(record).pool, now, unsure=recovered.unsure)
-
-    def _take_up(self, record: LeaseRecord, now: float, doubt: _Doubt) -> bool:
-        """:return: it has ended, and cooled, and is over."""
-        own = self._tables.of(record.address)
-        if not self._tables.by_pool:
-            return False
-        table = self._home(record)
-        site = self._tables.sites.get(record.site)
-        ended = record.ends_at <= now
-        if ended and _cooled_at(record, table.pool, doubt) <= now:
-            return True
-        lease = table.restoring.lease(record, site, now)
-        if lease is None:
+    def _take_up(self, records: list[LeaseRecord], now: float, recovered: Recovered) -> list[LeaseRecord]:
+        """:return: those that have ended, and cooled, and are over."""
+        certain = not (recovered.crashed or recovered.unsure)
+        over: list[LeaseRecord] = []
+        found: list[_Found] = []
+        for record in records:
+            table = self._home(record)
+            doubt = _NONE if certain else _doubt(table.pool, now, unsure=recovered.unsure)
+            if record.ends_at <= now and _cooled_at(record, table.pool, doubt) <= now:
+                over.append(record)
+                continue
+            site = self._tables.sites.get(record.site)
+            here = self._tables.of(record.address) is not None and site is not None and site.pool == table.pool.name
+            lease = table.restoring.lease(record, site, now)
+            if lease is not None:
+                found.append(_Found(table, lease, doubt, here))
+                continue
             self._log.error(
                 "{event}: {site} had {address}, which is taken; it gets another",
                 event="lease-not-restored",
                 site=record.site,
                 address=str(record.address),
             )
-            return False
-        if site is not None:
-            server = server_of(site, lease.server) or site.servers[0]
-            lease.server = server.name
-            try:
-                self._data_path.open(lease.address, site, server)
-            except DataPathError as error:
-                self._log.error(
-                    "{event}: {site} at {address} is not answered any more: {reason}",
-                    event="data-path-failed",
-                    site=site.name,
-                    address=str(lease.address),
-                    reason=str(error),
-                )
-                site = None
-        self._settle(
-            table,
-            lease,
-            now,
-            doubt,
-            keeps=site is not None and own is not None and site.pool == own.pool.name,
-            ended=ended,
-        )
-        return False
+        # All with the ports that they had, before any gets others.
+        for each in found:
+            self._settle(each, now)
+        return over
 
-    def _settle(self, table: LeaseTable, lease: Lease, now: float, doubt: _Doubt, *, keeps: bool, ended: bool) -> None:
+    def _settle(self, found: _Found, now: float) -> None:
+        """Cool what has ended meanwhile, and open what its site may still have."""
+        table, lease, doubt = found.table, found.lease, found.doubt
+        cooled: list[Event] = []
         if lease.state is State.COOLING:
             table.restoring.assure(lease, doubt.cooling_until, 0)
-        elif ended:
-            self._telling.publish([table.ending.cool(lease, now, since=lease.ends_at, floor=doubt.ended_until)])
-            return
+        elif lease.ends_at <= now:
+            cooled.append(table.ending.cool(lease, now, since=lease.ends_at, floor=doubt.ended_until))
         else:
             table.restoring.assure(lease, doubt.promised_until, doubt.longest)
-        if not keeps:
+        stands = self._reopen(table, lease)
+        self._telling.publish(cooled)
+        if not cooled and not (stands and found.here):
             lease.given_up = True
             self._telling.publish(table.ending.let_go(lease, now, "its site cannot have it any more"))
+
+    def _reopen(self, table: LeaseTable, lease: Lease) -> bool:
+        """:return: its data path stands, as its site is configured now."""
+        site = self._tables.sites.get(lease.site)
+        if site is None or not table.ending.can_become(lease, site.keys):
+            return False
+        server = server_of(site, lease.server) or site.servers[0]
+        try:
+            self._data_path.open(lease.address, site, server)
+        except DataPathError as error:
+            self._log.error(
+                "{event}: {site} at {address} is not answered any more: {reason}",
+                event="data-path-failed",
+                site=site.name,
+                address=str(lease.address),
+                reason=str(error),
+            )
+            return False
+        table.ending.become(lease, site, server)
+        return True
+
+
+@attrs.frozen
+class _Found:
+    """
+    A lease that was taken up.
+
+    :param here: its address is still in the pool that its site leases from.
+    """
+
+    table: LeaseTable
+    lease: Lease
+    doubt: _Doubt
+    here: bool
 
 
 @attrs.frozen

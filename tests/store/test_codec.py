@@ -49,6 +49,7 @@ LEASES = st.builds(
     longest=st.integers(1, 86400),
     unused=st.integers(0, 9),
     requests=st.integers(0, 10**9).map(lambda milli: milli / 1000),
+    keys=st.frozensets(st.integers(0, 9) | st.integers(65530, 65540)),
 )
 LEASE_EVENTS = st.one_of(
     st.builds(LeaseDraining, at=INSTANTS, lease=LEASES, reason=NAMES),
@@ -80,6 +81,14 @@ class RoundTripTests(SynchronousTestCase):
         record = event.lease  # type: ignore[attr-defined]
         self.assertEqual(change_of(written(event), STEPPED), record)
         self.assertEqual(written(record), written(event))
+
+    def test_what_older_records_do_not_say(self) -> None:
+        """The newer fields have defaults."""
+        old = {key: value for key, value in written(lease()).items() if key not in ("keys",)}
+        self.assertEqual(change_of(old, STEPPED), lease())
+        pinned = Pinned(at=1.0, site="a.test", address=Address("192.0.2.1"), longest=9)
+        old = {key: value for key, value in written(pinned).items() if key != "longest"}
+        self.assertEqual(change_of(old, STEPPED), attrs.evolve(pinned, longest=0))
 
     @given(FREED)
     def test_freed_addresses(self, event: AddressFreed) -> None:
