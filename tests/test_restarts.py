@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.events import LeaseReclaimed, State
@@ -73,6 +74,25 @@ class RestartTests(SynchronousTestCase):
                 self.assertEqual(there, [{80, 81} if port == 81 else {80}])
                 life.wait(90.0)
                 self.assertEqual([80 in x.keys for x in life.state.tables()["public"].holders(FIRST)].count(True), 0)
+
+    def test_fewer_addresses_and_other_servers_since_the_last_start(self) -> None:
+        """What a site has too many of runs out; each that goes on has a server of its own."""
+        pool = fakes.pool(4)
+        for addresses, server, left in ((1, "10.0.0.1", 1), (2, "10.0.0.1", 2), (2, "10.0.0.9", 2)):
+            life = Life(Path(self.mktemp()))
+            life.start(pool, {A: fakes.site(A, addresses=2)})
+            life.use(life.promised(A).address, A)
+            life.promised(A)
+            table = life.state.tables()["public"]
+            self.assertEqual(len(table.answered(A)), 2)
+            life.stop()
+            changed = attrs.evolve(fakes.site(f"other-{A}", addresses=addresses, server=server), name=A)
+            if server == "10.0.0.1":
+                changed = fakes.site(A, addresses=addresses)
+            life.start(pool, {A: changed})
+            answered = life.state.tables()["public"].answered(A)
+            self.assertEqual(len(answered), left)
+            self.assertEqual({lease.server for lease in answered}, {server.name for server in changed.servers})
 
     def test_the_newest_record_of_an_address_counts(self) -> None:
         """Even if the disk should know of two holders."""

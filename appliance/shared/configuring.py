@@ -84,7 +84,7 @@ class Configuring:
             self._configure_tables(now)
         for site in sites.values():
             if before.get(site.name) not in (None, site):
-                self._reopen(site, now)
+                self.reopen(site, now)
         self.pinning.stand()
 
     def pin(self, pins: Iterable[Pin], now: float) -> None:
@@ -123,6 +123,30 @@ class Configuring:
             self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
             if not cools and self._tables.holding(pin.address) is None:
                 self._data_path.close(pin.address, pin.site)
+
+    def reopen(self, site: Site, now: float) -> None:
+        """
+        Bring the open data paths of a changed site up to date; one that cannot be stays as it was.
+
+        What it has beyond the addresses that it may have, and beside another of the same server, is let go.
+        """
+        pin = self._tables.pins.of(site.name)
+        if pin is not None and pin.standing:
+            try:
+                self._data_path.open(pin.address, site, site.servers[0])
+            except DataPathError as error:
+                complain(site.name, pin.address, "stays as it was", error)
+        taken: set[str] = set()
+        leases = list(self._tables.leases_of(site.name))
+        # Those whose server is still there keep it.
+        for table, lease in sorted(leases, key=lambda each: server_of(site, each[1].server) is None):
+            free = (server for server in site.servers if server.name not in taken)
+            server = server_of(site, lease.server) or next(free, site.servers[0])
+            if lease.state in (State.OFFERED, State.BOUND):
+                if len(taken) >= site.addresses or server.name in taken:
+                    self._telling.publish(table.ending.let_go(lease, now, "its site may have fewer addresses"))
+                taken.add(server.name)
+            self._reopen_lease(table, lease, site, server, now)
 
     def moved_on(self, event: AddressFreed | AddressRemoved) -> None:
         """What a lease that is over makes room for."""
@@ -180,26 +204,6 @@ class Configuring:
         made: list[LeaseTable] = []
         made.append(LeaseTable(pool, self._tables.connections, self._reach(lambda: made[0].pool)))
         return made[0]
-
-    def _reopen(self, site: Site, now: float) -> None:
-        """Bring the open data paths of a changed site up to date; one that cannot be stays as it was."""
-        pin = self._tables.pins.of(site.name)
-        if pin is not None and pin.standing:
-            try:
-                self._data_path.open(pin.address, site, site.servers[0])
-            except DataPathError as error:
-                complain(site.name, pin.address, "stays as it was", error)
-        taken: set[str] = set()
-        leases = list(self._tables.leases_of(site.name))
-        # Those whose server is still there keep it.
-        for table, lease in sorted(leases, key=lambda each: server_of(site, each[1].server) is None):
-            free = (server for server in site.servers if server.name not in taken)
-            server = server_of(site, lease.server) or next(free, site.servers[0])
-            if lease.state in (State.OFFERED, State.BOUND):
-                if len(taken) >= site.addresses or server.name in taken:
-                    self._telling.publish(table.ending.let_go(lease, now, "its site may have fewer addresses"))
-                taken.add(server.name)
-            self._reopen_lease(table, lease, site, server, now)
 
     def _reopen_lease(self, table: LeaseTable, lease: Lease, site: Site, server: Server, now: float) -> None:
         if not table.ending.can_become(lease, site.keys):

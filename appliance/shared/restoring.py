@@ -4,6 +4,7 @@ A start from what was on the disk: leases are taken up, data paths opened, and w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -138,6 +139,9 @@ class Restoring:
         # All with the ports that they had, before any gets others.
         for each in found:
             self._settle(each, now)
+        for name, count in Counter(each.lease.site for each in found).items():
+            if count > 1 and (site := self._tables.sites.get(name)) is not None:
+                self._configuring.reopen(site, now)
         return over
 
     def _settle(self, found: _Found, now: float) -> None:
@@ -161,7 +165,10 @@ class Restoring:
         site = self._tables.sites.get(lease.site)
         if site is None or not table.ending.can_become(lease, site.keys):
             return False
-        server = server_of(site, lease.server) or site.servers[0]
+        server = server_of(site, lease.server)
+        if server is None:
+            taken = {other.server for _, other in self._tables.leases_of(site.name)}
+            server = next((server for server in site.servers if server.name not in taken), site.servers[0])
         try:
             self._data_path.open(lease.address, site, server)
         except DataPathError as error:
