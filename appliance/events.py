@@ -8,6 +8,7 @@ one of each lease knows the tables.  Instants are seconds on the process's one c
 from __future__ import annotations
 
 import enum
+import math
 
 import attrs
 
@@ -35,6 +36,8 @@ class LeaseRecord:
     :param unused: renewals since the last connection.
     :param requests: connections to the server, decayed, as of the record.
     :param keys: what it takes on the address; empty: not known.
+    :param given_up: the site may not take it up again.
+    :param drain_until: while draining, when its connections are ended; infinity: they are not.
     """
 
     pool: str
@@ -49,6 +52,8 @@ class LeaseRecord:
     unused: int
     requests: float
     keys: Keys = frozenset()
+    given_up: bool = False
+    drain_until: float = math.inf
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +97,8 @@ class LeaseExtended(LeaseEvent):
     """
     Answers may reach further than before; said ahead of need, so that most renewals need not be written.
 
-    Also where a reload has changed what the lease takes on its address.
+    Also where a start has to know something else of it that changes nothing now: a reload has changed what it takes on
+    its address, or it was given up while it cools.
     """
 
 

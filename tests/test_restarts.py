@@ -94,6 +94,37 @@ class RestartTests(SynchronousTestCase):
             self.assertEqual(len(answered), left)
             self.assertEqual({lease.server for lease in answered}, {server.name for server in changed.servers})
 
+    def test_what_was_released_stays_so(self) -> None:
+        """Its former site does not get it back before it has cooled, and it still ends its connections in time."""
+        two = fakes.pool(2)
+        for at_once, cools, orderly in (
+            (True, False, True),
+            (True, False, False),
+            (False, False, False),
+            (False, True, False),
+        ):
+            life = Life(Path(self.mktemp()))
+            life.start(two, [A])
+            life.promised(A)
+            life.use(FIRST, A)
+            if cools:
+                life.state.connection_closed(FIRST, A)
+                life.wait(12.0)
+            life.state.by_hand.release(FIRST, at_once=at_once)
+            life.machine.settle()
+            drained_at = life.machine.clock.seconds() + 300
+            if orderly:
+                life.stop()
+            else:
+                life.kill()
+            life.start(two, [A])
+            self.assertNotEqual(life.promised(A).address, FIRST, (at_once, cools, orderly))
+            if not at_once and not cools:
+                life.use(FIRST, A)
+                life.wait(310.0)
+                ended = [event for event in life.heard if isinstance(event, LeaseReclaimed) and event.address == FIRST]
+                self.assertEqual([(event.at, event.connections_end) for event in ended], [(drained_at, True)])
+
     def test_the_newest_record_of_an_address_counts(self) -> None:
         """Even if the disk should know of two holders."""
         life = self.life

@@ -4,7 +4,7 @@ How leases end: reset while they are in use, drained, cooled, free again.
 
 from __future__ import annotations
 
-from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseReclaimed, LeaseReset, State
+from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseExtended, LeaseReclaimed, LeaseReset, State
 from appliance.leasing.book import Book
 from appliance.leasing.lease import NEVER, Declined, Due, Lease, Reach, Surplus, Unshared
 from appliance.model import Keys, Server, Site, joined
@@ -113,16 +113,15 @@ class Ending:
         book.deadlines.add(max(now, lease.ends_at), lease)
         return LeaseDraining(at=now, lease=book.record(lease, now), reason=reason)
 
-    def give_up(self, lease: Lease, now: float, *, at_once: bool) -> Event | None:
+    def give_up(self, lease: Lease, now: float, *, at_once: bool) -> Event:
         """
         A person takes the address from its site, which does not get it back while it drains and cools.
 
         :param at_once: its connections are to end now.
-        :return: None where it cools already.
         """
         lease.given_up = True
         if lease.state is State.COOLING:
-            return None
+            return LeaseExtended(at=now, lease=self._book.record(lease, now))
         self._book.withdraw_offer(lease)
         if at_once:
             return self.cool(lease, now, connections_end=True)

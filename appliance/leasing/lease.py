@@ -157,6 +157,8 @@ class Lease:
             unused=self.unused,
             requests=self.recent_requests(now, periods),
             keys=self.keys,
+            given_up=self.given_up,
+            drain_until=self.drain_until,
         )
 
     def recent_requests(self, now: float, periods: Periods) -> float:

@@ -50,6 +50,8 @@ class Restoring:
             durable_until=record.promised_until,
             horizon=record.promised_until,
             drain_timeout=site.timeouts.drain if site is not None else 0.0,
+            drain_until=record.drain_until,
+            given_up=record.given_up,
         )
         book.add(lease)
         return lease

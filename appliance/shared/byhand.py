@@ -46,9 +46,7 @@ class ByHand:
         ended: list[str] = []
         for lease in table.holders(address) if table is not None else ():
             if table is not None and site in (None, lease.site) and not lease.pending:
-                event = table.ending.give_up(lease, now, at_once=at_once)
-                if event is not None:
-                    self._telling.publish([event])
+                self._telling.publish([table.ending.give_up(lease, now, at_once=at_once)])
                 ended.append(lease.site)
         if not ended:
             if address in self._tables.pins:

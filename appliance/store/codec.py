@@ -112,6 +112,8 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
             "unused": what.unused,
             "requests_milli": round(what.requests * 1000),
             "keys": _runs_of(what.keys),
+            "given_up": what.given_up,
+            "drain_until": clocks.end(what.drain_until),
         }
     if isinstance(what, AddressFreed | AddressRemoved):
         if what.former is None:
@@ -178,6 +180,8 @@ def _lease(record: Record, now: Clocks) -> LeaseRecord:
         unused=record["unused"],
         requests=record["requests_milli"] / 1000,
         keys=_keys_of(record.get("keys", "")),
+        given_up=record.get("given_up", False),
+        drain_until=now.read(record.get("drain_until"), record),
     )
 
 
