@@ -55,6 +55,16 @@ class RestartTests(SynchronousTestCase):
                     self.assertGreaterEqual(life.held()[A][1], until)
                 self.assertNotIsInstance(life.ask(B), Promise)
 
+    def test_what_a_start_ends_is_not_there_at_the_next(self) -> None:
+        """A pin of a site that was gone once is not back when the site is."""
+        self.life.state.by_hand.pin(A, FIRST)
+        self.life.machine.settle()
+        for sites in ([B], [A, B]):
+            self.life.kill()
+            self.life.start(ONE, sites)
+            self.assertEqual(list(self.life.state.pins), [])
+        self.assertEqual(self.life.held()[A][0], State.COOLING)
+
 
 LONG = attrs.evolve(fakes.PERIODS, maximum=3600)
 [FAR] = [Address("192.0.2.99")]

@@ -11,7 +11,17 @@ import attrs
 from twisted.logger import Logger
 
 from appliance.errors import DataPathError
-from appliance.events import AddressFreed, AddressRemoved, Event, LeaseReclaimed, LeaseRecord, Pinned, Recovered, State
+from appliance.events import (
+    AddressFreed,
+    AddressRemoved,
+    Event,
+    LeaseReclaimed,
+    LeaseRecord,
+    Pinned,
+    Recovered,
+    State,
+    Unpinned,
+)
 from appliance.interfaces import DataPath
 from appliance.leasing import Lease, LeaseTable
 from appliance.leasing.periods import shortest
@@ -72,6 +82,7 @@ class Restoring:
                 stay[pin.address] = pin
             else:
                 self._configuring.pinning.cool(pin, now)
+                self._telling.publish([Unpinned(at=now, site=pin.site, address=pin.address)])
         if stay:
             self._configuring.pin(stay.values(), now)
 
