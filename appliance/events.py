@@ -84,7 +84,13 @@ class LeaseEvent(Event):
 
 @attrs.frozen(kw_only=True)
 class LeaseGranted(LeaseEvent):
-    """The site got the address; it was free, or the same site took it up again before anybody else could."""
+    """
+    The site got the address; it was free, or the same site took it up again before anybody else could.
+
+    :param former: the lease that it had there until now, where that had not ended; for the history.
+    """
+
+    former: LeaseRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -148,9 +154,14 @@ class AddressEvent(PoolEvent):
 
 @attrs.frozen(kw_only=True)
 class AddressFreed(AddressEvent):
-    """``former`` holds nothing at ``address`` any more; None where it had been declined."""
+    """
+    ``former`` holds nothing at ``address`` any more; None where it had been declined.
+
+    :param held: its lease, where that had not ended, because the site has the address for good now; for the history.
+    """
 
     former: str | None
+    held: LeaseRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -174,9 +185,14 @@ class AddressAdded(AddressEvent):
 
 @attrs.frozen(kw_only=True)
 class AddressRemoved(AddressEvent):
-    """``address`` left the pool: at once when it was free, else when its last holder (``former``) was done with it."""
+    """
+    ``address`` left the pool: at once when it was free, else when its last holder (``former``) was done with it.
+
+    :param held: as of :class:`AddressFreed`.
+    """
 
     former: str | None
+    held: LeaseRecord | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -125,6 +125,35 @@ class RestartTests(SynchronousTestCase):
                 ended = [event for event in life.heard if isinstance(event, LeaseReclaimed) and event.address == FIRST]
                 self.assertEqual([(event.at, event.connections_end) for event in ended], [(drained_at, True)])
 
+    def test_no_holes_in_the_history(self) -> None:
+        """Where a lease that nobody reclaimed is followed by another one of the site, or by a pin."""
+        life, now = self.life, self.life.machine.clock.seconds
+        life.start(ONE, [A])
+        life.promised(A)
+        life.use(FIRST, A)
+        life.wait(50.0)
+        life.state.connection_closed(FIRST, A)
+        [lease] = life.state.tables()["public"].leases_of(A)
+        while lease.granted_at == 1000.0:
+            life.wait(1.0)
+            life.promised(A)
+            [lease] = life.state.tables()["public"].leases_of(A)
+        again = now()
+        self.assertEqual(life.history(FIRST), [(A, 1000.0, again, True)])
+        life.wait(3.0)
+        life.state.by_hand.pin(A, FIRST)
+        life.machine.settle()
+        self.assertEqual(life.history(FIRST)[0], (A, again, again + 3.0, False))
+        life.kill()
+        life.start(ONE, [A])
+        life.wait(5.0)
+        unpinned = now()
+        life.state.by_hand.unpin(A)
+        life.machine.settle()
+        self.assertEqual(life.history(FIRST)[0], (A, again + 3.0, unpinned, True), "pinned is used")
+        life.wait(100.0)
+        self.assertEqual(len(life.history(FIRST)), 3)
+
     def test_the_newest_record_of_an_address_counts(self) -> None:
         """Even if the disk should know of two holders."""
         life = self.life

@@ -190,7 +190,9 @@ class Addresses:
         if int(address) in self._free:
             self._free.move_to_end(int(address))
 
-    def release(self, item: Lease | Declined, pool: str, now: float, *, at_front: bool = False) -> Event:
+    def release(
+        self, item: Lease | Declined, pool: str, now: float, *, at_front: bool = False
+    ) -> AddressFreed | AddressRemoved:
         """
         A lease or a declined address is over: its keys are free again, or gone where they left the configuration.
 

@@ -7,7 +7,7 @@ Knows no rule: what may be granted, renewed and ended is decided in ``table.py``
 from __future__ import annotations
 
 from appliance.deadlines import Deadlines
-from appliance.events import Event, LeaseRecord, State
+from appliance.events import AddressFreed, AddressRemoved, LeaseRecord, State
 from appliance.leasing.addresses import Addresses
 from appliance.leasing.avoided import Avoided
 from appliance.leasing.connections import Connections
@@ -66,7 +66,7 @@ class Book:
         lease.ends_at = until
         self.deadlines.add(until, lease)
 
-    def release(self, item: Lease | Declined, now: float, *, at_front: bool = False) -> Event:
+    def release(self, item: Lease | Declined, now: float, *, at_front: bool = False) -> AddressFreed | AddressRemoved:
         """It is over; a site's address is remembered for its coming back."""
         event = self.addresses.release(item, self.pool.name, now, at_front=at_front)
         if isinstance(item, Lease):

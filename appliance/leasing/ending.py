@@ -4,7 +4,19 @@ How leases end: reset while they are in use, drained, cooled, free again.
 
 from __future__ import annotations
 
-from appliance.events import Event, LeaseDraining, LeaseEvent, LeaseExtended, LeaseReclaimed, LeaseReset, State
+import attrs
+
+from appliance.events import (
+    AddressFreed,
+    AddressRemoved,
+    Event,
+    LeaseDraining,
+    LeaseEvent,
+    LeaseExtended,
+    LeaseReclaimed,
+    LeaseReset,
+    State,
+)
 from appliance.leasing.book import Book
 from appliance.leasing.lease import NEVER, Declined, Due, Lease, Reach, Surplus, Unshared
 from appliance.model import Keys, Server, Site, joined
@@ -135,10 +147,11 @@ class Ending:
         assert isinstance(event, LeaseEvent)
         return [event]
 
-    def hand_over(self, lease: Lease, now: float) -> Event:
+    def hand_over(self, lease: Lease, now: float) -> AddressFreed | AddressRemoved:
         """The lease is over without cooling, because its site has the address for good."""
         self._book.withdraw_offer(lease)
-        return self._book.release(lease, now, at_front=True)
+        held = self._book.record(lease, now) if lease.state is not State.COOLING else None
+        return attrs.evolve(self._book.release(lease, now, at_front=True), held=held)
 
     def can_become(self, lease: Lease, keys: Keys) -> bool:
         """Is nobody beside it in the way of other keys?"""

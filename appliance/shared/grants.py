@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from appliance.errors import Blame, DataPathError
-from appliance.events import AddressDeclined, LeaseGranted, PoolExhausted
+from appliance.events import AddressDeclined, LeaseGranted, PoolExhausted, State
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Lease, LeaseTable, Plan, Promise, Verdict, prefix_of
 from appliance.model import Asker, Proof, Site
@@ -150,9 +150,11 @@ class Grants:
         """Make a plan true, and wait until it cannot be lost."""
         asked_by = prefix_of(asker.source, table.pool.quota) if asker is not None else 0
         proven = asker is not None and asker.proof > Proof.NONE
+        goes_on = plan.former is not None and plan.former.state is not State.COOLING
+        former = table.record(plan.former, plan.at) if plan.former is not None and goes_on else None
         lease = table.granting.commit(plan, asked_by=asked_by, proven=proven)
         self._horizon.begin(lease, plan.ttl)
-        granted = LeaseGranted(at=plan.at, lease=table.record(lease, plan.at))
+        granted = LeaseGranted(at=plan.at, lease=table.record(lease, plan.at), former=former)
         self._journal.record(granted)
         waiting = self._journal.durable()
         if waiting is None:

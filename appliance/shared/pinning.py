@@ -135,7 +135,10 @@ class Pinning:
         """Open the data path of each pinned address that nobody else holds any more."""
         for pin in self._tables.pins:
             site = self._tables.sites.get(pin.site)
-            if pin.standing or site is None or self._tables.holding(pin.address) is not None:
+            if pin.standing or site is None:
+                continue
+            if self._tables.holding(pin.address) is not None:
+                pin.restored = False
                 continue
             try:
                 self._data_path.open(pin.address, site, site.servers[0])
@@ -145,7 +148,9 @@ class Pinning:
                 complain(pin.site, pin.address, "has no data path", error)
                 pin.trouble = str(error)
             else:
-                pin.standing, pin.trouble, pin.since = True, "", self._seconds()
+                pin.standing, pin.trouble = True, ""
+                if not pin.restored:
+                    pin.since = self._seconds()
                 self.record(pin)
 
     def record(self, pin: Pin) -> None:

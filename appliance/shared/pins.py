@@ -23,6 +23,7 @@ class Pin:
     :param promised_until: the latest instant that any answer promised.
     :param lengthening: a longer one that is on its way there, or 0.
     :param standing: the data path is open.
+    :param restored: from before a start, since when nobody else was in its way.
     :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
     :param recording: that is on its way to the disk.
     :param trouble: why its data path could not be opened; empty where it could, or where somebody holds the address.
@@ -38,6 +39,7 @@ class Pin:
     promised_until: float = 0.0
     lengthening: int = 0
     standing: bool = False
+    restored: bool = False
     recorded: bool = False
     recording: bool = False
     trouble: str = ""

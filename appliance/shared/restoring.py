@@ -96,6 +96,7 @@ class Restoring:
             since=entry.at,
             longest=longest,
             promised_until=now + longest,
+            restored=True,
         )
 
     def _free(self, over: list[LeaseRecord]) -> None:

@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from appliance import __version__
-from appliance.events import Entry, Event, Fsync, LeaseEvent, LeaseReclaimed, LeaseRecord, State
+from appliance.events import (
+    AddressFreed,
+    AddressRemoved,
+    Entry,
+    Event,
+    Fsync,
+    LeaseEvent,
+    LeaseGranted,
+    LeaseReclaimed,
+    LeaseRecord,
+    PinEvent,
+    Pinned,
+    State,
+)
 from appliance.model import Address
 from appliance.store.codec import FORMAT, Clocks, fields_of
 from appliance.store.lines import line_of
@@ -41,6 +54,7 @@ class Scribe:
         self._seconds = seconds
         self._fsync = fsync
         self._used: set[tuple[Address, str]] = set()
+        self._pinned: set[tuple[Address, str]] = set()
         self.seq = 0
         self.unsure_since: float | None = None
 
@@ -89,8 +103,10 @@ class Scribe:
     # -- history ---------------------------------------------------------------------------------------------------
 
     def remember(self, entries: Iterable[Entry]) -> None:
-        """Take up, after a start, which leases have been used."""
+        """Take up, after a start, which leases have been used, and what is pinned."""
         for entry in entries:
+            if isinstance(entry, Pinned):
+                self._pinned.add((entry.address, entry.site))
             if not isinstance(entry, LeaseRecord):
                 continue
             if entry.state is State.BOUND or (entry.state is State.DRAINING and entry.requests > 0):
@@ -98,17 +114,32 @@ class Scribe:
 
     def held(self, event: Event) -> HistoryRow | None:
         """The line of the history when a lease ends with ``event``; must see every event, in order."""
+        if isinstance(event, PinEvent):
+            # A pin's end is told of as that of a lease, and then as its own.
+            change = self._pinned.add if isinstance(event, Pinned) else self._pinned.discard
+            change((event.address, event.site))
+            return None
+        if isinstance(event, AddressFreed | AddressRemoved):
+            return self._row(event.held, event.at) if event.held is not None else None
         if not isinstance(event, LeaseEvent):
             return None
-        lease, key = event.lease, (event.address, event.site)
-        if lease.state is State.BOUND:
+        row = None
+        if isinstance(event, LeaseGranted) and event.former is not None:
+            row = self._row(event.former, event.at)
+        key = event.address, event.site
+        if event.lease.state is State.BOUND:
             self._used.add(key)
-        elif lease.state is State.OFFERED:
+        elif event.lease.state is State.OFFERED:
             self._used.discard(key)
-        if not isinstance(event, LeaseReclaimed):
-            return None
-        clocks = self.clocks()
-        until = clocks.start(event.at)
+        if isinstance(event, LeaseReclaimed):
+            if key in self._pinned:
+                self._used.add(key)
+            row = self._row(event.lease, event.at)
+        return row
+
+    def _row(self, lease: LeaseRecord, at: float) -> HistoryRow:
+        clocks, key = self.clocks(), (lease.address, lease.site)
+        until = clocks.start(at)
         fields = {
             "kind": "held",
             "site": lease.site,
