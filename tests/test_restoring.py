@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.events import LeaseRecord, Pinned, Recovered, State
+from appliance.events import AddressFreed, LeaseRecord, Pinned, Recovered, State
 from appliance.leasing import Promise
 from appliance.shared import Refusal
 from tests import fakes
@@ -185,6 +185,26 @@ class RestoreTests(SynchronousTestCase):
         """It was promised for the maximum."""
         setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))
         self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
+
+
+class FormerTests(SynchronousTestCase):
+    def test_who_is_not_configured_is_not_remembered(self) -> None:
+        """Neither those who had free addresses, nor those whose leases end later; pins included."""
+        setting = Setting([])
+        entries = (
+            record(1, "gone.example.test", State.BOUND, until=9.0),
+            AddressFreed(at=-1.0, pool="public", address=IPv4Address("192.0.2.2"), former="old.example.test"),
+            AddressFreed(at=-1.0, pool="public", address=IPv4Address("192.0.2.4"), former=NAME),
+            Pinned(at=-9.0, site="pinned.example.test", address=IPv4Address("192.0.2.3")),
+        )
+        recovered = Recovered(entries=entries)
+        setting.state.configure({"public": fakes.pool(4)}, {NAME: fakes.site(NAME)}, zones(NAME), recovered)
+        for _ in range(3):
+            setting.clock.advance(99)
+            setting.state.reclaim(limit=9)
+        self.assertEqual(setting.state.tables()["public"].counts(0.0).free, 4)
+        former = [entry.former for entry in setting.state.entries() if isinstance(entry, AddressFreed)]
+        self.assertEqual(former, [NAME])
 
 
 class RestTests(SynchronousTestCase):

@@ -181,9 +181,7 @@ class Addresses:
 
     def resting(self) -> tuple[int, float]:
         """(how many, until when); O(kept back) where there are any."""
-        if not self._resting:
-            return 0, 0.0
-        return self._resting, max(item.ends_at for item in self._declined.values() if item.resting)
+        return self._resting, max((item.ends_at for item in self._declined.values() if item.resting), default=0.0)
 
     def requeue(self, address: Address) -> None:
         """A free address goes to the end of the line: it was in use not long ago."""

@@ -23,7 +23,9 @@ MOST_FORMER = 8
 
 class Book:
     """
-    :ivar former: by site, addresses that it had and that were freed since, the last one first.
+    :ivar former: by site, addresses that it had last and that were freed since, the last one first.
+    :ivar last: by the number of a free address, the site that had it last; in the order in which they were freed.
+    :ivar left: sites that are no longer configured here, and still have leases.
     """
 
     def __init__(self, pool: Pool, connections: Connections) -> None:
@@ -35,6 +37,8 @@ class Book:
         self.avoided = Avoided()
         self.deadlines: Deadlines[Due] = Deadlines(_deadline_of)
         self.former: dict[str, tuple[Address, ...]] = {}
+        self.last: dict[int, str] = {}
+        self.left: set[str] = set()
         self._leases: dict[str, tuple[Lease, ...]] = {}
         self._surplus: dict[tuple[int, str], Surplus] = {}
 
@@ -45,6 +49,8 @@ class Book:
     def add(self, lease: Lease, former: Lease | None = None) -> None:
         """A new lease, in place of ``former`` where that is given."""
         self.addresses.hold(lease, former)
+        if self.last and former is None and (last := self.last.pop(int(lease.address), lease.site)) != lease.site:
+            self._forget_former(last, lease.address)
         others = self._leases.get(lease.site)
         if others is None:
             self._leases[lease.site] = (lease,)
@@ -78,7 +84,10 @@ class Book:
                 self._leases[item.site] = left
             else:
                 del self._leases[item.site]
-            if not at_front:
+            if item.site in self.left:
+                if not left:
+                    self.left.discard(item.site)
+            elif not at_front:
                 self.remember(item.site, item.address)
         return event
 
@@ -113,9 +122,25 @@ class Book:
         """``address`` is free now, and ``site`` had it last."""
         others = (other for other in self.former.get(site, ()) if other != address)
         known = (address, *others)[:MOST_FORMER]
-        # Out and in again, so that the sites stand in the order in which they let go.
-        self.former.pop(site, None)
         self.former[site] = known
+        # Out and in again, so that they stand in the order in which they were freed.
+        last = self.last.pop(int(address), site)
+        if last != site:
+            self._forget_former(last, address)
+        if self.addresses.is_free(address):
+            self.last[int(address)] = site
+
+    def forget_address(self, address: Address) -> None:
+        """It is no longer in the pool."""
+        if (last := self.last.pop(int(address), None)) is not None:
+            self._forget_former(last, address)
+
+    def _forget_former(self, site: str, address: Address) -> None:
+        left = tuple(other for other in self.former.get(site, ()) if other != address)
+        if left:
+            self.former[site] = left
+        else:
+            self.former.pop(site, None)
 
     def promise(self, lease: Lease, ttl: int, now: float) -> None:
         """An answer promises it for ``ttl`` seconds from now; what was promised before still stands."""

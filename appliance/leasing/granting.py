@@ -135,6 +135,8 @@ class Granting:
             lease.asked_by, lease.proven = asked_by, proven
             book.gates.offered(asked_by)
         book.add(lease, plan.former)
+        if book.left:
+            book.left.discard(plan.site)
         if book.waiting:
             book.waiting.leave(plan.site)
             self._keys.pop(plan.site, None)
@@ -199,7 +201,10 @@ class Granting:
 
     def forget(self, site: str) -> None:
         """It is no longer configured here."""
-        self._book.former.pop(site, None)
+        for address in self._book.former.pop(site, ()):
+            self._book.last.pop(int(address), None)
+        if self._book.of(site):
+            self._book.left.add(site)
         self._book.waiting.leave(site)
         self._book.avoided.forget(site)
         self._keys.pop(site, None)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 import attrs
 
 from appliance.events import LeaseRecord, State
-from appliance.leasing.periods import decayed
+from appliance.leasing.periods import Span, decayed
 from appliance.model import Address, Keys, Periods
 
 NEVER = float("inf")
@@ -176,6 +176,21 @@ class Lease:
     def count_answers(self, count: int, now: float, periods: Periods) -> None:
         self.answers = self.recent_answers(now, periods) + count
         self.answered_at = now
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """
+    What a question would get.
+
+    :param lease: the lease that would be answered; None for a newcomer.
+    :param renews: False where queries alone have renewed it as often as is allowed, and the TTL counts down.
+    """
+
+    lease: Lease | None
+    ttl: int
+    renews: bool
+    span: Span
 
 
 Reach = Callable[[Lease, float, float], float]

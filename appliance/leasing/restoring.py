@@ -69,11 +69,16 @@ class Restoring:
         lease.promised_until = max(lease.promised_until, until)
         lease.ends_at = max(lease.ends_at, lease.promised_until + self._book.pool.periods.grace)
 
-    def former(self, freed: AddressFreed) -> None:
-        """``freed.former`` had this address last; called in the order in which they were freed."""
+    def former(self, freed: AddressFreed, *, known: bool) -> None:
+        """
+        ``freed.former`` had this address last; called in the order in which they were freed.
+
+        :param known: it is a site of this pool, and remembered for its coming back.
+        """
         if freed.former is not None and freed.address in self._book.addresses:
             self._book.addresses.requeue(freed.address)
-            self._book.remember(freed.former, freed.address)
+            if known:
+                self._book.remember(freed.former, freed.address)
 
     def rest(self, until: float) -> None:
         """All free addresses, and free keys, may have been promised to somebody: they are kept back."""

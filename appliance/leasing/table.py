@@ -16,32 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import attrs
-
-from appliance.events import Event, LeaseBound, LeaseRecord, State
+from appliance.events import AddressRemoved, Event, LeaseBound, LeaseRecord, State
 from appliance.leasing.book import Book
 from appliance.leasing.connections import Connections
 from appliance.leasing.ending import Ending
 from appliance.leasing.granting import Granting
-from appliance.leasing.lease import NEVER, Counts, Lease, Promise, Reach
-from appliance.leasing.periods import Span, explain, shortest
+from appliance.leasing.lease import NEVER, Counts, Explanation, Lease, Promise, Reach
+from appliance.leasing.periods import explain, shortest
 from appliance.leasing.restoring import Restoring
 from appliance.model import Address, Pool
-
-
-@attrs.frozen(kw_only=True)
-class Explanation:
-    """
-    What a question would get.
-
-    :param lease: the lease that would be answered; None for a newcomer.
-    :param renews: False where queries alone have renewed it as often as is allowed, and the TTL counts down.
-    """
-
-    lease: Lease | None
-    ttl: int
-    renews: bool
-    span: Span
 
 
 def _anything(lease: Lease, seconds: float, now: float) -> float:
@@ -100,11 +83,12 @@ class LeaseTable:
         return self._book.addresses.free()
 
     def former(self) -> Iterator[tuple[Address, str]]:
-        """Free addresses that a site is remembered to have had, with it; who let go longest ago first."""
-        for site, addresses in list(self._book.former.items()):
-            for address in reversed(addresses):
-                if self._book.addresses.is_free(address):
-                    yield address, site
+        """Free addresses whose last site is remembered, with it; longest free first."""
+        last = self._book.last
+        for number in list(last):
+            address = Address(number)
+            if number in last and self._book.addresses.is_free(address):
+                yield address, last[number]
 
     def waiting(self, now: float) -> list[str]:
         """The sites that were refused and still stand in line, in their turn."""
@@ -274,6 +258,9 @@ class LeaseTable:
         """
         events, orphans = self._book.addresses.configure(pool, now)
         self._book.pool = self._book.gates.pool = pool
+        for event in events:
+            if isinstance(event, AddressRemoved):
+                self._book.forget_address(event.address)
         for lease in orphans:
             events += self.ending.let_go(lease, now, "its address left the pool")
         return events

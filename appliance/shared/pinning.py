@@ -128,6 +128,8 @@ class Pinning:
         )
         if table.restoring.lease(record, site, now) is None:
             return False
+        if not tables.is_of(pin.site, table):
+            table.granting.forget(pin.site)
         self._telling.publish([LeaseReclaimed(at=now, lease=record)])
         return True
 

@@ -65,7 +65,7 @@ class Restoring:
         over = self._take_up(leases, now, recovered) if self._tables.by_pool else []
         for entry in recovered.entries:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
-                table.restoring.former(entry)
+                table.restoring.former(entry, known=self._tables.is_of(entry.former, table))
         self._free(over)
         self._pin([entry for entry in recovered.entries if isinstance(entry, Pinned)], now)
         if recovered.unsure:
@@ -114,7 +114,7 @@ class Restoring:
                 events.append(LeaseReclaimed(at=record.ends_at, lease=lease))
             if (table := self._tables.of(record.address)) is not None:
                 freed = AddressFreed(at=at, pool=pool, address=record.address, former=record.site)
-                table.restoring.former(freed)
+                table.restoring.former(freed, known=self._tables.is_of(record.site, table))
                 events.append(freed)
             else:
                 events.append(AddressRemoved(at=at, pool=pool, address=record.address, former=record.site))
@@ -136,10 +136,12 @@ class Restoring:
             if record.ends_at <= now and _cooled_at(record, table.pool, doubt) <= now:
                 over.append(record)
                 continue
-            site = self._tables.sites.get(record.site)
-            here = self._tables.of(record.address) is not None and site is not None and site.pool == table.pool.name
-            lease = table.restoring.lease(record, site, now)
+            known = self._tables.is_of(record.site, table)
+            here = known and self._tables.of(record.address) is not None
+            lease = table.restoring.lease(record, self._tables.sites.get(record.site), now)
             if lease is not None:
+                if not known:
+                    table.granting.forget(record.site)
                 found.append(_Found(table, lease, doubt, here))
                 continue
             self._log.error(

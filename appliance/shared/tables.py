@@ -33,6 +33,11 @@ class Tables:
         """The table that ``address`` belongs to now."""
         return next((table for table in self.by_pool.values() if address in table), None)
 
+    def is_of(self, site: str | None, table: LeaseTable) -> bool:
+        """Does the configuration let this site lease from this pool?"""
+        known = self.sites.get(site) if site is not None else None
+        return known is not None and known.pool == table.pool.name
+
     def leases_of(self, site: str) -> Iterator[tuple[LeaseTable, Lease]]:
         """All leases of a site, those that run out in a pool that it left included."""
         for table in self.by_pool.values():
