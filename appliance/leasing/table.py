@@ -244,7 +244,10 @@ class LeaseTable:
         lease.counted_at = now
         if lease.state is not State.DRAINING or lease.drain_until == NEVER or self._book.is_connected(lease):
             return False
-        self._book.postpone(lease, max(now, lease.promised_until + self.pool.periods.grace))
+        ends_at = max(now, lease.promised_until + self.pool.periods.grace)
+        if ends_at >= lease.ends_at:
+            return False
+        self._book.postpone(lease, ends_at)
         return True
 
     # -- changing --------------------------------------------------------------------------------------------------

@@ -326,6 +326,25 @@ class HoldTests(SynchronousTestCase):
         assert isinstance(reclaimed, LeaseReclaimed)
         self.assertFalse(reclaimed.connections_end)
 
+    def test_connections_that_come_and_go_cost_no_memory(self) -> None:
+        """While it drains; its end is where it is."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        driver.connect("a", 1.0)
+        driver.table.ending.give_up(driver.lease_of("a"), 2.0, at_once=False)  # type: ignore[arg-type]
+        before = len(driver.table._book.deadlines)
+        for _ in range(9):
+            driver.disconnect("a", 3.0, driver.first)
+            driver.connect("a", 3.0, driver.first)
+        self.assertEqual(len(driver.table._book.deadlines), before)
+        driver.reclaim(12.0)
+        for _ in range(9):
+            driver.disconnect("a", 13.0, driver.first)
+            driver.connect("a", 13.0, driver.first)
+        self.assertLessEqual(len(driver.table._book.deadlines), before)
+        self.assertEqual(driver.reclaim(13.0), [])
+        self.assertIsInstance(driver.reclaim(302.0)[0], LeaseReclaimed)
+
     def test_what_was_released_is_not_taken_up_again(self) -> None:
         """Its former site gets another address, or waits until it has cooled."""
         driver = Driver(1)
