@@ -323,7 +323,8 @@ class Model(RuleBasedStateMachine):
         for prefix, offers in by_prefix.items():
             assert offers == table.gates.offers(prefix) <= fakes.QUOTA.per_source
         for name in self.state.sites:
-            assert table.offers_of(name) <= fakes.QUOTA.per_site + self.state.sites[name].addresses
+            offers = sum(lease.state is State.OFFERED for lease in table.leases_of(name))
+            assert offers <= fakes.QUOTA.per_site + self.state.sites[name].addresses
 
     @invariant()
     def data_paths_are_those_of_the_leases(self) -> None:

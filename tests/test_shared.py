@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.events import AddressDeclined, Event, LeaseGranted, PoolExhausted
-from appliance.model import Asker, Exhausted, Pool
+from appliance.events import AddressDeclined, Event, LeaseGranted, PoolExhausted, State
+from appliance.leasing import Promise
+from appliance.model import Asker, Exhausted, Pool, Quota
 from appliance.naming import Answer, Question, SiteNames, Zones, from_text
 from appliance.shared import SharedState
 from tests import fakes
@@ -181,6 +182,20 @@ class GrantTests(SynchronousTestCase):
         self.setting.state.reclaim(limit=9)
         self.setting.clock.advance(20)
         self.assertEqual(len(self.setting.ask("c.example.test").answer), 1)  # type: ignore[union-attr]
+
+    def test_an_offer_at_its_end_is_not_in_its_own_way(self) -> None:
+        """Quotas do not count the offer that the new grant takes the place of."""
+        for quota in (Quota(per_site=1), Quota(per_source=1)):
+            setting = Setting([fakes.pool(2, quota=quota)], "a.example.test", "b.example.test")
+            for _ in range(9):
+                self.assertIsInstance(setting.state.lease("a.example.test", fakes.ASKER), Promise)
+                setting.clock.advance(5)
+            setting.clock.advance(-0.5)
+            [lease] = setting.state.tables()["public"].answered("a.example.test")
+            self.assertLess(lease.promised_until - setting.clock.seconds(), 1.0)
+            self.assertIsInstance(setting.state.lease("a.example.test", fakes.ASKER), Promise)
+            [lease] = setting.state.tables()["public"].answered("a.example.test")
+            self.assertEqual((lease.granted_at, lease.state), (setting.clock.seconds(), State.OFFERED))
 
     def test_a_subscriber_that_raises_is_skipped(self) -> None:
         """The others hear of it, and the answer leaves."""

@@ -277,7 +277,7 @@ class Reading:
         """What would become of a new lease: ``granted`` as far as it can be said, or what is in the way."""
         if self._state.failure is not None:
             return "refused: journal"
-        verdict = table.gates.judge(asker, table.offers_of(site.name), table.used_fraction(), self._state.now())
+        verdict = table.judge(asker, site.name, self._state.now())
         if verdict is not Verdict.OPEN:
             return f"refused: {verdict.value}"
         return "granted" if table.granting.has_room(site, self._state.now()) else "refused: exhausted"

@@ -42,12 +42,13 @@ class Gates:
         self.reputation = Reputation()
         self._offers: dict[int, int] = {}
 
-    def judge(self, asker: Asker, offers_of_site: int, used_fraction: float, now: float) -> Verdict:
+    def judge(self, asker: Asker, offers_of_site: int, used_fraction: float, now: float, replaced: int = 0) -> Verdict:
         """
         May ``asker`` have a new lease now?
 
         :param offers_of_site: offers that the site has already, not yet bound.
         :param used_fraction: of the pool, 0 to 1.
+        :param replaced: the prefix that asked for an offer which a new lease would take the place of; 0 for none.
         """
         tiers, quota = self.pool.tiers, self.pool.quota
         if _reached(used_fraction, tiers.tcp) and asker.proof < Proof.STREAM:
@@ -57,7 +58,7 @@ class Gates:
         if offers_of_site >= quota.per_site:
             return Verdict.SITE_QUOTA
         prefix = prefix_of(asker.source, quota)
-        if self._offers.get(prefix, 0) >= quota.per_source:
+        if self._offers.get(prefix, 0) - (prefix == replaced) >= quota.per_source:
             return Verdict.SOURCE_QUOTA
         if _reached(used_fraction, tiers.reputation) and self.reputation.score(prefix, now) < tiers.minimum:
             return Verdict.REPUTATION

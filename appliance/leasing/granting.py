@@ -209,6 +209,10 @@ class Granting:
         self._book.avoided.forget(site)
         self._keys.pop(site, None)
 
+    def is_at_its_end(self, lease: Lease, now: float) -> bool:
+        """Not renewed any more, and less than a second left of it: a query for it is a newcomer's."""
+        return not lease.pending and self._book.is_spent(lease) and lease.promised_until - now < 1.0
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _servers(self, site: Site, now: float) -> Sequence[Server]:
@@ -216,7 +220,7 @@ class Granting:
         taken = [
             lease.server
             for lease in self._book.of(site.name)
-            if lease.state in (State.OFFERED, State.BOUND) and not self._is_at_its_end(lease, now)
+            if lease.state in (State.OFFERED, State.BOUND) and not self.is_at_its_end(lease, now)
         ]
         if not taken:
             return site.servers
@@ -224,16 +228,12 @@ class Granting:
             return []
         return [server for server in site.servers if server.name not in taken] or list(site.servers)
 
-    def _is_at_its_end(self, lease: Lease, now: float) -> bool:
-        """Not renewed any more, and less than a second left of it: a query for it is a newcomer's."""
-        return not lease.pending and self._book.is_spent(lease) and lease.promised_until - now < 1.0
-
     def _former(self, site: Site, now: float) -> Lease | None:
         """The lease that ``site`` may take up again: its own where it is at its end, drains, or cools."""
         for lease in reversed(self._book.of(site.name)):
             if lease.given_up or lease.pending or lease.address not in self._book.addresses:
                 continue
-            if lease.state in (State.OFFERED, State.BOUND) and not self._is_at_its_end(lease, now):
+            if lease.state in (State.OFFERED, State.BOUND) and not self.is_at_its_end(lease, now):
                 continue
             neighbours = (other for other in self._book.addresses.holders(lease.address) if other is not lease)
             if all(other.keys.isdisjoint(site.keys) for other in neighbours):

@@ -20,11 +20,12 @@ from appliance.events import AddressRemoved, Event, LeaseBound, LeaseRecord, Sta
 from appliance.leasing.book import Book
 from appliance.leasing.connections import Connections
 from appliance.leasing.ending import Ending
+from appliance.leasing.gates import Verdict
 from appliance.leasing.granting import Granting
 from appliance.leasing.lease import NEVER, Counts, Explanation, Lease, Promise, Reach
 from appliance.leasing.periods import explain, shortest
 from appliance.leasing.restoring import Restoring
-from appliance.model import Address, Pool
+from appliance.model import Address, Asker, Pool
 
 
 def _anything(lease: Lease, seconds: float, now: float) -> float:
@@ -61,10 +62,6 @@ class LeaseTable:
     def answered(self, site: str) -> list[Lease]:
         """The leases that answers for ``site`` come from."""
         return [lease for lease in self._book.of(site) if lease.is_answered()]
-
-    def offers_of(self, site: str) -> int:
-        """Leases of ``site`` that wait for their first connection."""
-        return sum(lease.state is State.OFFERED for lease in self._book.of(site))
 
     def holders(self, address: Address) -> tuple[Lease, ...]:
         """Who has ``address``, cooling leases included."""
@@ -135,6 +132,16 @@ class LeaseTable:
     def record(self, lease: Lease, now: float) -> LeaseRecord:
         """All that ``lease`` is now."""
         return self._book.record(lease, now)
+
+    def judge(self, asker: Asker, site: str, now: float) -> Verdict:
+        """May ``asker`` have a new lease for ``site``?  One at its end, which it would replace, is not in its way."""
+        replaced = offers = 0
+        for lease in self._book.of(site):
+            if lease.state is State.OFFERED and self.granting.is_at_its_end(lease, now):
+                replaced = lease.asked_by
+            elif lease.state is State.OFFERED:
+                offers += 1
+        return self.gates.judge(asker, offers, self.used_fraction(), now, replaced)
 
     # -- answering -------------------------------------------------------------------------------------------------
 

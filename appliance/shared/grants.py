@@ -98,7 +98,7 @@ class Grants:
             return Refusal.JOURNAL
         if asker is None:
             return None
-        verdict = table.gates.judge(asker, table.offers_of(site.name), table.used_fraction(), now)
+        verdict = table.judge(asker, site.name, now)
         return None if verdict is Verdict.OPEN else REFUSAL_OF[verdict]
 
     def _refuse(self, refusal: Refusal, site: Site, now: float) -> Refusal:
