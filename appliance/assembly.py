@@ -107,6 +107,25 @@ class Appliance(Service):
             # Before anything is done, for it would have to be undone.
             private_folder(Path(config.control_socket).parent)
         recovered = self.store.open(recover=self._recover) if self.store is not None else Recovered()
+        try:
+            self._open(recovered)
+        except BaseException:
+            if self.store is not None:
+                self.store.abandon()
+            raise
+        super().startService()
+        self._log.info(
+            "{event}: {name} shares {addresses} addresses among {sites} sites; {leases} leases from before",
+            event="started",
+            name=config.name,
+            addresses=sum(len(pool.addresses) for pool in config.pools.values()),
+            sites=len(config.sites),
+            leases=sum(1 for table in self.state.tables().values() for _ in table.held()),
+        )
+
+    def _open(self, recovered: Recovered) -> None:
+        """Everything that is not the state folder."""
+        config = self.config
         self.state.configure(config.pools, config.sites, zones_of(config), recovered)
         if self.store is not None:
             self.store.serve(self.state.entries)
@@ -121,15 +140,6 @@ class Appliance(Service):
         self._doors = self._make_doors()
         for door in self._doors:
             door.startService()
-        super().startService()
-        self._log.info(
-            "{event}: {name} shares {addresses} addresses among {sites} sites; {leases} leases from before",
-            event="started",
-            name=config.name,
-            addresses=sum(len(pool.addresses) for pool in config.pools.values()),
-            sites=len(config.sites),
-            leases=sum(1 for table in self.state.tables().values() for _ in table.held()),
-        )
 
     def _used_for(self, address: Address) -> str | None:
         """What the configuration uses an address for, so that no site may be pinned to it."""

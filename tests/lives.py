@@ -62,8 +62,7 @@ class Life:
 
     def kill(self, *, lost_bytes: int = 0) -> None:
         """:param lost_bytes: of the journal's end, which the disk never got."""
-        for timer in self.journal._timers.values():
-            timer.cancel()
+        self.journal._timers.stop()
         self.journal._file.close()
         assert self.journal._lock is not None
         self.journal._lock.release()

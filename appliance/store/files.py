@@ -106,6 +106,7 @@ class JournalFile:
         self._fd = -1
         self._good = self._synced = 0
         self._torn = self._moved = False
+        self._head = 0
         self.path = folder / JOURNAL
 
     def create(self, head: bytes) -> None:
@@ -117,6 +118,11 @@ class JournalFile:
             fresh.discard()
             raise
         self._use(fresh, len(head))
+
+    @property
+    def is_empty(self) -> bool:
+        """Has nothing been written but its head?"""
+        return self._good == self._head
 
     def append(self, data: bytes) -> None:
         """:raises OSError: then none of it is there, now or after the next thing that succeeds."""
@@ -192,7 +198,7 @@ class JournalFile:
 
     def _use(self, fresh: Replacement, length: int) -> None:
         self._fd = fresh.fd
-        self._good = self._synced = length
+        self._good = self._synced = self._head = length
         self._torn = self._moved = False
 
     def _mend(self, *, quietly: bool = False) -> None:

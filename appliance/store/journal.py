@@ -10,14 +10,12 @@ snapshot, which, being all there is to know, makes up for what was left out.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,12 +23,13 @@ from appliance.errors import JournalError, StateError
 from appliance.events import Entry, Event, Fsync, Recovered
 from appliance.model import Address
 from appliance.store.batches import SLOW_AFTER, Batches
-from appliance.store.files import Disk, JournalFile, Lock, replace_file
+from appliance.store.beginning import begin
+from appliance.store.files import Disk, JournalFile, Lock
 from appliance.store.health import Cause, Health, State, explained
 from appliance.store.history import History
-from appliance.store.replay import SNAPSHOT, replay
 from appliance.store.scribe import HistoryRow, Scribe, boot_id
 from appliance.store.snapshot import Snapshots
+from appliance.store.timers import Timers
 from appliance.store.worker import Worker
 
 RETRY_INTERVAL = 1.0
@@ -85,10 +84,10 @@ class FileJournal:
         self._snapshots = Snapshots(
             reactor, worker, disk, folder, self._file, self._scribe, perf_counter, self._batches.durable
         )
-        self._timers: dict[Callable[[], None], IDelayedCall] = {}
+        self._timers = Timers(reactor)
         self._lock: Lock | None = None
         self._stopped: Deferred[None] | None = None
-        self._closed = False
+        self._closed = self._was_finished = False
 
     # -- the start -------------------------------------------------------------------------------------------------
 
@@ -112,22 +111,28 @@ class FileJournal:
             raise StateError(explained(error, self._folder)) from error
 
     def _begin(self, *, recover: bool) -> Recovered:
-        scribe = self._scribe
-        found = replay(self._folder, scribe.clocks(), recover=recover, rest=self._rest)
+        found = begin(self._folder, self._disk, self._file, self._scribe, recover=recover, rest=self._rest)
         for warning in found.warnings:
             self._log.warn("{event}: {reason}", event="journal-damaged", reason=warning)
-        for path in (path for path in found.damaged if path.exists()):
-            copy = path.with_name(f"{path.name}.damaged")
-            copy.unlink(missing_ok=True)
-            os.link(path, copy)
-        scribe.seq, scribe.unsure_since = found.seq, found.unsure_since
-        scribe.remember(found.recovered.entries)
-        if not found.compact:
-            replace_file(self._disk, self._folder / SNAPSHOT, b"".join(scribe.snapshot(found.recovered.entries)))
-        self._file.create(scribe.head("journal"))
-        self._file.drop_previous()
-        self._history.head = scribe.head("history")
+        self._history.head = self._scribe.head("history")
+        self._was_finished = not found.recovered.crashed
         return found.recovered
+
+    def abandon(self) -> None:
+        """
+        The start has failed elsewhere, before anybody was told of anything.
+
+        The next one is to know as much as this one did: a folder that was in order still is.  Never raises.
+        """
+        self._closed, self._stopped = True, succeed(None)
+        self._timers.stop()
+        self._batches.lose(JournalError("the start has failed"))
+        try:
+            if self._was_finished and self._file.is_empty:
+                self._file.finish(self._scribe.end())
+        except OSError:
+            self._complain(Failure(), event="journal-not-finished")
+        self._close()
 
     def serve(self, entries: Callable[[], Iterable[Entry]]) -> None:
         """
@@ -138,7 +143,7 @@ class FileJournal:
         """
         self._snapshots.entries = entries
         self._expire()
-        self._later(self._snapshot_interval, self._snapshot_is_due)
+        self._timers.later(self._snapshot_interval, self._snapshot_is_due)
 
     # -- recording -------------------------------------------------------------------------------------------------
 
@@ -173,8 +178,8 @@ class FileJournal:
 
     def _returned(self) -> None:
         self._health.turn(Cause.RETURNED)
-        if self._fsync is Fsync.INTERVAL and self._sync not in self._timers:
-            self._later(SYNC_INTERVAL, self._sync)
+        if self._fsync is Fsync.INTERVAL:
+            self._timers.later(SYNC_INTERVAL, self._sync)
 
     def _sync(self) -> None:
         self._worker.call(self._file.sync).addErrback(self._lost)
@@ -194,12 +199,12 @@ class FileJournal:
         reason = f"{explained(error, self._file.path)}; no new lease until then, tried again every second"
         self._health.turn(Cause.ERROR, reason)
         self._batches.lose(JournalError(reason))
-        self._later(RETRY_INTERVAL, self._mend)
+        self._timers.later(RETRY_INTERVAL, self._mend)
 
     def _mend(self) -> None:
         if self._snapshots.is_running or self._snapshots.entries is None:
             # What runs began before records were dropped, so it does not make up for them.
-            self._later(RETRY_INTERVAL, self._mend)
+            self._timers.later(RETRY_INTERVAL, self._mend)
             return
         self._health.turn(Cause.TRY)
         self._snapshots.take().addCallbacks(lambda _: self._health.turn(Cause.COMPLETE), self._lost)
@@ -229,27 +234,17 @@ class FileJournal:
     def _snapshot_is_due(self) -> None:
         if self._snapshots.is_due and self._health.state is State.WELL:
             self.snapshot().addErrback(self._complain, event="snapshot-failed")
-        self._later(self._snapshot_interval, self._snapshot_is_due)
+        self._timers.later(self._snapshot_interval, self._snapshot_is_due)
 
     def _expire(self) -> None:
         self._worker.call(self._history.expire).addErrback(self._complain, event="history-not-expired")
-        self._later(EXPIRE_INTERVAL, self._expire)
+        self._timers.later(EXPIRE_INTERVAL, self._expire)
 
     def _complain(self, failure: Failure, event: str) -> None:
         if failure.check(JournalError, OSError):
             self._log.error("{event}: {reason}", event=event, reason=str(failure.value))
         else:
             self._log.failure("{event}", failure, event=event)
-
-    def _later(self, delay: float, what: Callable[[], None]) -> None:
-        """Call it once, unless it is waiting already or all is over."""
-        if self._stopped is None and what not in self._timers:
-
-            def call() -> None:
-                del self._timers[what]
-                what()
-
-            self._timers[what] = self._reactor.callLater(delay, call)
 
     # -- the stop --------------------------------------------------------------------------------------------------
 
@@ -261,9 +256,7 @@ class FileJournal:
         """
         if self._stopped is None:
             self._stopped = Deferred()
-            for timer in self._timers.values():
-                timer.cancel()
-            self._timers.clear()
+            self._timers.stop()
             Deferred.fromCoroutine(self._stop()).chainDeferred(self._stopped)
         return self._stopped
 
@@ -279,6 +272,9 @@ class FileJournal:
         except Exception:
             self._complain(Failure(), event="journal-not-finished")
         self._closed = True
+        self._close()
+
+    def _close(self) -> None:
         self._worker.stop()
         self._file.close()
         if self._lock is not None:

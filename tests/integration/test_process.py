@@ -133,6 +133,9 @@ class RefusalTests(Setting):
         self.assertIn(f"{self.values['dns']}:{self.values['port']}", line)
         self.assertIn("in use", line)
         self.assertNotIn("Traceback", running.output())
+        # A start that came to nothing is no crash.
+        last = (self.folder / "state" / "journal.yaml").read_text().splitlines()[-1]
+        self.assertIn('"kind": "end"', last)
 
     def test_neither_file_nor_demonstration(self) -> None:
         """Says what to say."""

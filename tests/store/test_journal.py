@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 
 from appliance.errors import StateError
-from appliance.events import Fsync
+from appliance.events import Entry, Fsync
 from appliance.interfaces import Journal
-from appliance.store import MemoryJournal
+from appliance.store import FileJournal, MemoryJournal
 from appliance.store.replay import JOURNAL, PREVIOUS, SNAPSHOT
 from tests.store.world import JournalCase, freed, granted, lease, reclaimed, record_all
 
@@ -214,3 +214,40 @@ class StopTests(JournalCase):
         journal.stop()
         self.machine.settle()
         self.assertTrue(self.machine.found().crashed)
+
+
+class AbandonTests(JournalCase):
+    """A start that comes to nothing has promised nothing, and the next one knows as much as it did."""
+
+    def found_after(self, journal: FileJournal, fsync: Fsync) -> tuple[bool, bool, tuple[Entry, ...]]:
+        journal.abandon()
+        found = self.machine.journal(fsync).open()
+        return found.crashed, found.unsure, found.entries
+
+    def test_after_an_orderly_end(self) -> None:
+        for fsync in Fsync:
+            self.machine.folder = Path(self.mktemp())
+            self.machine.opened(lease(), fsync=fsync).stop()
+            self.machine.settle()
+            journal = self.machine.journal(fsync)
+            journal.open()
+            journal.record(reclaimed())
+            self.assertEqual(self.found_after(journal, fsync), (False, False, (lease(),)))
+
+    def test_after_a_crash(self) -> None:
+        """What that has left in doubt still is."""
+        for fsync, unsure in ((Fsync.GRANT, False), (Fsync.NEVER, True)):
+            self.machine.folder = Path(self.mktemp())
+            self.machine.opened(lease(), fsync=fsync)
+            self.machine.folder = self.machine.copy("crash")
+            journal = self.machine.journal(fsync)
+            journal.open()
+            self.assertEqual(self.found_after(journal, fsync)[:2], (True, unsure))
+
+    def test_what_was_recorded_meanwhile(self) -> None:
+        """Then it was no start that failed."""
+        self.machine.opened().stop()
+        self.machine.settle()
+        journal = self.machine.opened()
+        record_all(self.machine, journal, granted())
+        self.assertEqual(self.found_after(journal, Fsync.GRANT), (True, False, (lease(),)))

@@ -1,0 +1,32 @@
+"""How a journal begins: from what was there, and anew."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from appliance.store.files import Disk, JournalFile, replace_file
+from appliance.store.replay import SNAPSHOT, Replayed, replay
+from appliance.store.scribe import Scribe
+
+
+def begin(folder: Path, disk: Disk, file: JournalFile, scribe: Scribe, *, recover: bool, rest: float) -> Replayed:
+    """
+    Read a folder, and leave in it a snapshot of what was found and an empty journal.
+
+    :param recover: leave out what is damaged; the files as they were are kept under ``.damaged``.
+    :param rest: how long after an unsure start another one is unsure too.
+    :raises StateError: see :func:`~appliance.store.replay.replay`; an OSError where the disk does not take it.
+    """
+    found = replay(folder, scribe.clocks(), recover=recover, rest=rest)
+    for path in (path for path in found.damaged if path.exists()):
+        copy = path.with_name(f"{path.name}.damaged")
+        copy.unlink(missing_ok=True)
+        os.link(path, copy)
+    scribe.seq, scribe.unsure_since = found.seq, found.unsure_since
+    scribe.remember(found.recovered.entries)
+    if not found.compact:
+        replace_file(disk, folder / SNAPSHOT, b"".join(scribe.snapshot(found.recovered.entries)))
+    file.create(scribe.head("journal"))
+    file.drop_previous()
+    return found
