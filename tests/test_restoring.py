@@ -187,6 +187,41 @@ class RestoreTests(SynchronousTestCase):
         self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
 
 
+class NoPoolTests(SynchronousTestCase):
+    """No pool is left in the configuration; an address that is static now was promised to others before."""
+
+    def start(self, *entries: LeaseRecord | Pinned) -> Setting:
+        setting = Setting([])
+        sites = {NAME: attrs.evolve(fakes.site(NAME, pool=""), address=FIRST)}
+        setting.state.configure({}, sites, zones(NAME), Recovered(entries=entries))
+        return setting
+
+    def test_it_waits_for_their_end(self) -> None:
+        for entry, until in (
+            (record(1, "b.example.test", State.BOUND, until=30.0), 50.0),
+            (record(1, "b.example.test", State.COOLING, until=30.0), 30.0),
+            (Pinned(at=-9.0, site="b.example.test", address=FIRST, longest=60), 65.0),
+        ):
+            setting = self.start(entry)
+            while not isinstance(setting.state.lease(NAME), Promise):
+                setting.clock.advance(1)
+                setting.state.reclaim(limit=9)
+            # By the defaults there is nothing else to count with.
+            self.assertGreaterEqual(setting.clock.seconds(), until)
+            self.assertEqual(dict(setting.state.tables()), {})
+
+    def test_nor_is_one_by_a_reload(self) -> None:
+        """It was another site's for good, and cools."""
+        setting = self.start()
+        other = attrs.evolve(fakes.site("b.example.test", pool=""), address=FIRST)
+        until = setting.state.lease(NAME).until  # type: ignore[union-attr]
+        setting.state.configure({}, {other.name: other}, zones(other.name))
+        while not isinstance(setting.state.lease(other.name), Promise):
+            setting.clock.advance(1)
+            setting.state.reclaim(limit=9)
+        self.assertGreaterEqual(setting.clock.seconds(), until)
+
+
 class FormerTests(SynchronousTestCase):
     def test_who_is_not_configured_is_not_remembered(self) -> None:
         """Neither those who had free addresses, nor those whose leases end later; pins included."""

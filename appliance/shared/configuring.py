@@ -44,7 +44,7 @@ class Configuring:
         self._data_path = data_path
         self._seconds = seconds
         self._reach = reach
-        self.pinning = Pinning(tables, telling, journal, data_path, seconds)
+        self.pinning = Pinning(tables, telling, journal, data_path, seconds, self.leaving)
 
     def configure(
         self,
@@ -198,6 +198,13 @@ class Configuring:
             tables.by_pool[name] = self._new_table(pool)
         else:
             self._telling.publish(table.configure(pool, now))
+
+    def leaving(self, name: str) -> LeaseTable:
+        """The table of a pool that is not in the configuration (any more), for what has to run out in it."""
+        table = self._tables.by_pool.get(name)
+        if table is None:
+            table = self._tables.by_pool[name] = self._new_table(Pool(name=name, addresses=()))
+        return table
 
     def _new_table(self, pool: Pool) -> LeaseTable:
         # The reach asks the table for its pool, which a reload replaces.

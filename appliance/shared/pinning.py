@@ -22,7 +22,11 @@ from appliance.shared.telling import Telling
 
 
 class Pinning:
-    """The part of Configuring that lets pins stand, and cools what they leave."""
+    """
+    The part of Configuring that lets pins stand, and cools what they leave.
+
+    :param leaving: makes a table where there is no pool for that to cool in.
+    """
 
     def __init__(
         self,
@@ -31,12 +35,14 @@ class Pinning:
         journal: Journal,
         data_path: DataPath,
         seconds: Callable[[], float],
+        leaving: Callable[[str], LeaseTable],
     ) -> None:
         self._tables = tables
         self._telling = telling
         self._journal = journal
         self._data_path = data_path
         self._seconds = seconds
+        self._leaving = leaving
 
     def claim(self, pin: Pin, now: float) -> None:
         """The address is to be the site's; its own lease of it ends at once, that of another is waited for."""
@@ -96,7 +102,7 @@ class Pinning:
         """
         An address that was promised for the maximum is its site's no more.
 
-        :return: False when somebody holds it, so that it was never promised; or there is no pool at all.
+        :return: False when somebody holds it, so that it was never promised.
         """
         tables, address = self._tables, pin.address
         if tables.holding(address) is not None:
@@ -104,9 +110,9 @@ class Pinning:
         site = tables.sites.get(pin.site)
         # One that is in no pool cools all the same: a configuration may bring it into one at any time.
         home = tables.of(address) or tables.by_pool.get(site.pool if site is not None else "")
-        table = home or next(iter(tables.by_pool.values()), None)
-        if table is None:
-            return False
+        table = (
+            home or next(iter(tables.by_pool.values()), None) or self._leaving(site.pool if site is not None else "")
+        )
         pool = table.pool
         # By the pool of the site as much as by that of the address; and before a reload it may have been longer.
         longest = max(pin.longest, int(pool.periods.maximum))

@@ -62,7 +62,7 @@ class Restoring:
         # The newest first: should there be two of an address, the older one is the one that is over.
         leases.reverse()
         leases.sort(key=lambda record: record.site not in self._tables.sites)
-        over = self._take_up(leases, now, recovered) if self._tables.by_pool else []
+        over = self._take_up(leases, now, recovered)
         for entry in recovered.entries:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry, known=self._tables.is_of(entry.former, table))
@@ -123,7 +123,12 @@ class Restoring:
     def _home(self, record: LeaseRecord) -> LeaseTable:
         """Where a lease from before belongs now."""
         tables = self._tables.by_pool
-        return self._tables.of(record.address) or tables.get(record.pool) or next(iter(tables.values()))
+        return (
+            self._tables.of(record.address)
+            or tables.get(record.pool)
+            or next(iter(tables.values()), None)
+            or self._configuring.leaving(record.pool)
+        )
 
     def _take_up(self, records: list[LeaseRecord], now: float, recovered: Recovered) -> list[LeaseRecord]:
         """:return: those that have ended, and cooled, and are over."""
