@@ -28,7 +28,7 @@ from appliance.naming import SiteNames, Zones, from_text
 from appliance.nat import Nat
 from appliance.reaper import Reaper
 from appliance.shared import SharedState, maximum_ttl
-from appliance.store import FileJournal, MemoryJournal
+from appliance.store import Bounds, FileJournal, MemoryJournal
 
 _ONLY_AT_START = (
     "name",
@@ -208,6 +208,8 @@ class Appliance(Service):
             config.dns.zones == before.dns.zones and config.sites == before.sites and config.pools == before.pools
         )
         zones = self.state.zones if same_names else zones_of(config)
+        if self.store is not None:
+            self.store.allow(_bounds(config))
         self.state.configure(config.pools, config.sites, zones)
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
         if config.dns.cookies != before.dns.cookies:
@@ -272,7 +274,16 @@ def _store(reactor: Any, config: Config) -> FileJournal | None:
         fsync=config.fsync,
         snapshot_interval=config.snapshot_interval,
         history_seconds=config.history,
+        bounds=_bounds(config),
         rest=max((max(each.maximum, each.cooling) + each.grace for each in periods), default=0.0),
+    )
+
+
+def _bounds(config: Config) -> Bounds:
+    """What answers may promise beyond what is on the disk."""
+    periods = [pool.periods for pool in config.pools.values()]
+    return Bounds(
+        max((each.maximum for each in periods), default=0.0), max((each.minimum for each in periods), default=0.0)
     )
 
 

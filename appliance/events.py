@@ -234,11 +234,15 @@ class Recovered:
     :param crashed: the former process did not end in order: the last things it said may not be here.
     :param unsure: leases may be missing altogether (a crash without ``fsync: grant``, or damage): addresses that
         seem free may have been promised.
+    :param maximum: seconds; the longest that any process before may have promised what is not known,
+    :param minimum: and what it promised without the disk.  0: no longer than this one does.
     """
 
     entries: tuple[Entry, ...] = ()
     crashed: bool = False
     unsure: bool = False
+    maximum: float = 0.0
+    minimum: float = 0.0
 
 
 class Fsync(enum.Enum):

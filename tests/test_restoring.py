@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
@@ -185,6 +186,28 @@ class RestoreTests(SynchronousTestCase):
         """It was promised for the maximum."""
         setting = self.start(Pinned(at=-9.0, site="gone.example.test", address=FIRST))
         self.assertEqual(self.states(setting), {"g": (State.COOLING, 61.0)})
+
+
+class ShorterTests(SynchronousTestCase):
+    """The configuration was changed as well: the periods of the process before count, too."""
+
+    def until_b_has_it(self, *entries: LeaseRecord, **recovered: Any) -> float:
+        setting = Setting([])
+        sites = {name: fakes.site(name) for name in (NAME, "b.example.test")}
+        found = Recovered(entries=entries, crashed=True, **recovered)
+        setting.state.configure({"public": fakes.pool(1)}, sites, zones(*sites), found)
+        while not isinstance(setting.state.lease("b.example.test"), Promise):
+            setting.clock.advance(1)
+            setting.state.reclaim(limit=9)
+        return setting.clock.seconds()
+
+    def test_a_maximum(self) -> None:
+        for entries in ((), (record(1, NAME, State.BOUND, until=-99.0),), (record(1, NAME, State.BOUND, until=9.0),)):
+            self.assertGreaterEqual(self.until_b_has_it(*entries, unsure=True, maximum=500), 500)
+
+    def test_a_minimum(self) -> None:
+        for until in (-99.0, 9.0):
+            self.assertGreaterEqual(self.until_b_has_it(record(1, NAME, State.BOUND, until=until), minimum=80), 80)
 
 
 class NoPoolTests(SynchronousTestCase):

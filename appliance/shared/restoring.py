@@ -70,7 +70,7 @@ class Restoring:
         self._pin([entry for entry in recovered.entries if isinstance(entry, Pinned)], now)
         if recovered.unsure:
             for table in self._tables.by_pool.values():
-                table.restoring.rest(now + _rest(table.pool))
+                table.restoring.rest(now + _rest(table.pool, recovered))
 
     def _pin(self, entries: list[Pinned], now: float) -> None:
         """What a changed configuration does not allow any more cools."""
@@ -132,12 +132,11 @@ class Restoring:
 
     def _take_up(self, records: list[LeaseRecord], now: float, recovered: Recovered) -> list[LeaseRecord]:
         """:return: those that have ended, and cooled, and are over."""
-        certain = not (recovered.crashed or recovered.unsure)
         over: list[LeaseRecord] = []
         found: list[_Found] = []
         for record in records:
             table = self._home(record)
-            doubt = _NONE if certain else _doubt(table.pool, now, unsure=recovered.unsure)
+            doubt = _doubt(table.pool, now, recovered)
             if record.ends_at <= now and _cooled_at(record, table.pool, doubt) <= now:
                 over.append(record)
                 continue
@@ -236,21 +235,22 @@ class _Doubt:
 _NONE = _Doubt()
 
 
-def _doubt(pool: Pool, now: float, *, unsure: bool) -> _Doubt:
-    """After a crash."""
+def _doubt(pool: Pool, now: float, recovered: Recovered) -> _Doubt:
     periods = pool.periods
-    if unsure:
+    if recovered.unsure:
         # Anything may be missing, so that even one that cooled may have been granted again.
-        until = now + _rest(pool)
-        return _Doubt(now + periods.maximum, max(1, int(periods.maximum)), until, until)
-    # While the disk fails, the minimum is promised beyond what it knows.
-    least = shortest(periods)
-    return _Doubt(now + least, least, now + least + periods.grace)
+        until, longest = now + _rest(pool, recovered), max(periods.maximum, recovered.maximum)
+        return _Doubt(now + longest, max(1, int(longest)), until, until)
+    if recovered.crashed:
+        # While the disk fails, the minimum is promised beyond what it knows.
+        least = max(shortest(periods), int(recovered.minimum))
+        return _Doubt(now + least, least, now + least + periods.grace)
+    return _NONE
 
 
-def _rest(pool: Pool) -> float:
+def _rest(pool: Pool, recovered: Recovered) -> float:
     """How long everything is kept back after an unsure start."""
-    return max(pool.periods.maximum, pool.periods.cooling) + pool.periods.grace
+    return max(pool.periods.maximum, pool.periods.cooling, recovered.maximum) + pool.periods.grace
 
 
 def _cooled_at(record: LeaseRecord, pool: Pool, doubt: _Doubt = _NONE) -> float:

@@ -11,5 +11,6 @@ Knows events and values only; what the tables are, and what becomes of what it f
 
 from appliance.store.journal import FileJournal
 from appliance.store.memory import MemoryJournal
+from appliance.store.scribe import Bounds
 
-__all__ = ["FileJournal", "MemoryJournal"]
+__all__ = ["Bounds", "FileJournal", "MemoryJournal"]

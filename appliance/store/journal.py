@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from appliance.store.beginning import begin
 from appliance.store.files import Disk, JournalFile, Lock
 from appliance.store.health import Cause, Health, State, explained
 from appliance.store.history import History
-from appliance.store.scribe import HistoryRow, Scribe, boot_id
+from appliance.store.scribe import NONE, Bounds, HistoryRow, Scribe, boot_id
 from appliance.store.snapshot import Snapshots
 from appliance.store.timers import Timers
 from appliance.store.worker import Worker
@@ -44,6 +45,7 @@ class FileJournal:
     :param snapshot_interval: seconds between snapshots, while anything is recorded.
     :param history_seconds: how long it is known who held an address.
     :param rest: how long after a start that was unsure another one is unsure too: the longest period of any pool.
+    :param bounds: what answers may promise beyond what is on the disk; see :meth:`allow`.
     :param wall: seconds since 1970.
     :param perf_counter: measures what takes milliseconds; ``worker`` is the thread, one of its own unless given.
     """
@@ -59,6 +61,7 @@ class FileJournal:
         snapshot_interval: float,
         history_seconds: float,
         rest: float = 3600.0,
+        bounds: Bounds = NONE,
         wall: Callable[[], float] = time.time,
         perf_counter: Callable[[], float] = time.perf_counter,
         boot: Callable[[], str] = boot_id,
@@ -74,6 +77,7 @@ class FileJournal:
         self._worker = worker = worker if worker is not None else Worker(reactor)
         self._file = JournalFile(disk, folder)
         self._scribe = Scribe(boot(), wall, reactor.seconds, fsync)
+        self._scribe.bounds = bounds
         self._health = Health()
         self._history = History(
             folder / "history", worker, disk, wall, keep=history_seconds, synced=fsync is Fsync.GRANT
@@ -112,26 +116,20 @@ class FileJournal:
 
     def _begin(self, *, recover: bool) -> Recovered:
         found = begin(self._folder, self._disk, self._file, self._scribe, recover=recover, rest=self._rest)
-        for warning in found.warnings:
-            self._log.warn("{event}: {reason}", event="journal-damaged", reason=warning)
         self._history.head = self._scribe.head("history")
         self._was_finished = not found.recovered.crashed
         return found.recovered
 
     def abandon(self) -> None:
         """
-        The start has failed elsewhere, before anybody was told of anything.
-
-        The next one is to know as much as this one did: a folder that was in order still is.  Never raises.
+        The start has failed elsewhere, before anybody was told of anything: a folder that was in order still is.
         """
         self._closed, self._stopped = True, succeed(None)
         self._timers.stop()
         self._batches.lose(JournalError("the start has failed"))
-        try:
-            if self._was_finished and self._file.is_empty:
+        if self._was_finished and self._file.is_empty:
+            with suppress(OSError):
                 self._file.finish(self._scribe.end())
-        except OSError:
-            self._complain(Failure(), event="journal-not-finished")
         self._close()
 
     def serve(self, entries: Callable[[], Iterable[Entry]]) -> None:
@@ -144,6 +142,12 @@ class FileJournal:
         self._snapshots.entries = entries
         self._expire()
         self._timers.later(self._snapshot_interval, self._snapshot_is_due)
+
+    def allow(self, bounds: Bounds) -> None:
+        """A reload may have raised what answers promise: the disk is to know, in the head of another journal."""
+        before, self._scribe.bounds = self._scribe.bounds, self._scribe.bounds.joined(bounds)
+        if self._scribe.bounds != before:
+            self.snapshot().addErrback(self._complain, event="snapshot-failed")
 
     # -- recording -------------------------------------------------------------------------------------------------
 

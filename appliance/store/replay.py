@@ -78,14 +78,17 @@ def replay(
     crashed = bool(files) and not journal.finished
     policies = {file.fsync for file in files if file is not snapshot} or {snapshot.fsync}
     uptime = now.uptime / 1000
+    maximum, minimum = (max((getattr(file, each) for file in files), default=0.0) for each in ("maximum", "minimum"))
     since = max((file.unsure_since for file in files if file.unsure_since is not None), default=None)
     if findings.damaged or (crashed and policies != {Fsync.GRANT.value}):
         since = uptime
-    elif since is not None and uptime - since >= rest:
+    elif since is not None and uptime - since >= max(rest, maximum):
         since = None
     warnings = findings.all()
     return Replayed(
-        recovered=Recovered(entries=tables.entries(), crashed=crashed, unsure=since is not None),
+        recovered=Recovered(
+            entries=tables.entries(), crashed=crashed, unsure=since is not None, maximum=maximum, minimum=minimum
+        ),
         unsure_since=since,
         seq=max(file.seq for file in (snapshot, previous, journal)),
         warnings=warnings,
@@ -183,6 +186,7 @@ class _File:
         with records that are older than its head, which were on their way when it was opened.)
     :ivar seq: the highest number in it.
     :ivar unsure_since: when the process that wrote it, or one before it, started without knowing all promises.
+    :ivar maximum: what that process, or one before it, may have promised beyond what is here; ``minimum`` likewise.
     :ivar fsync: the policy of the process that wrote it.
     :ivar finished: its last record says that it is complete.
     """
@@ -197,6 +201,7 @@ class _File:
         self._last = 0
         self.base = self.seq = 0
         self.fsync = ""
+        self.maximum = self.minimum = 0.0
         self.unsure_since: float | None = None
         self.finished = False
 
@@ -264,6 +269,7 @@ class _File:
         if self._kind == "snapshot":
             self.base = self._last = self.seq
         self.fsync = str(head.get("fsync"))
+        self.maximum, self.minimum = head.get("maximum", 0) / 1000, head.get("minimum", 0) / 1000
         if head.get("unsure_since") is not None:
             self.unsure_since = self._now.read(head["unsure_since"], head)
 

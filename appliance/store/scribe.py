@@ -6,8 +6,11 @@ Lives on the reactor's thread; what it returns are bytes, which any thread may w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import attrs
 
 from appliance import __version__
 from appliance.events import (
@@ -30,6 +33,25 @@ from appliance.store.lines import line_of
 
 DAY_MS = 86_400_000
 
+
+@attrs.frozen
+class Bounds:
+    """
+    What answers may have promised beyond what is on the disk, in seconds.
+
+    :param maximum: after a crash that may have lost anything.
+    :param minimum: while the disk failed.
+    """
+
+    maximum: float = 0.0
+    minimum: float = 0.0
+
+    def joined(self, other: Bounds) -> Bounds:
+        return Bounds(max(self.maximum, other.maximum), max(self.minimum, other.minimum))
+
+
+NONE = Bounds()
+
 HistoryRow = tuple[int, bytes]
 """(the UTC day of the end, counted from 1970; the line)"""
 
@@ -45,6 +67,7 @@ class Scribe:
     :param wall: seconds since 1970.
     :param seconds: the boot clock.
     :ivar seq: the number of the last record.
+    :ivar bounds: of this process, and of those before it while a crash has left their promises in doubt.
     :ivar unsure_since: since when it is not sure that all promises are known; None: they are.
     """
 
@@ -56,6 +79,7 @@ class Scribe:
         self._used: set[tuple[Address, str]] = set()
         self._pinned: set[tuple[Address, str]] = set()
         self.seq = 0
+        self.bounds = NONE
         self.unsure_since: float | None = None
 
     def clocks(self) -> Clocks:
@@ -66,7 +90,8 @@ class Scribe:
         clocks = self.clocks()
         since = clocks.start(self.unsure_since) if self.unsure_since is not None else None
         policy = {"fsync": self._fsync.value, "version": __version__, "unsure_since": since}
-        return line_of({"format": FORMAT, "kind": kind, **clocks.stamp(self.seq), **policy})
+        bounds = {"maximum": math.ceil(self.bounds.maximum * 1000), "minimum": math.ceil(self.bounds.minimum * 1000)}
+        return line_of({"format": FORMAT, "kind": kind, **clocks.stamp(self.seq), **policy, **bounds})
 
     def event(self, event: Event) -> bytes | None:
         """The next record; None where a start need not know of the event."""

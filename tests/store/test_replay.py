@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.errors import StateError
 from appliance.events import Entry, Event, Fsync, Pinned, State, Unpinned
 from appliance.model import Address
-from appliance.store import FileJournal
+from appliance.store import Bounds, FileJournal
 from appliance.store.codec import fields_of
 from appliance.store.lines import Record, line_of
 from appliance.store.replay import JOURNAL, PREVIOUS, SNAPSHOT
@@ -133,6 +133,25 @@ class CrashTests(ReplayCase):
             found = journal.open()
             self.assertEqual(found.unsure, unsure, at)
             self.successResultOf(self.stopped(journal))
+
+    def test_what_a_crash_leaves_in_doubt_outlasts_other_bounds(self) -> None:
+        """For the starts after it, too, until one ends in order; a reload that raises them is known at once."""
+        for fsync in (Fsync.GRANT, Fsync.NEVER):
+            self.machine.folder = Path(self.mktemp())
+            journal = self.machine.opened(fsync=fsync, bounds=Bounds(40.0, 5.0))
+            journal.allow(Bounds(90.0, 2.5))
+            self.machine.settle()
+            for name in ("one", "two"):
+                self.machine.folder = self.machine.copy(name)
+                journal = self.machine.journal(Fsync.GRANT, rest=1.0, bounds=Bounds(1.0, 1.0))
+                self.machine.clock.advance(30.0)
+                found = journal.open()
+                unsure = fsync is Fsync.NEVER
+                self.assertEqual((found.minimum, found.unsure), (5.0, unsure))
+                self.assertEqual(found.maximum, 90.0 if unsure or name == "one" else 1.0)
+            self.successResultOf(self.stopped(journal))
+            found = self.machine.journal(Fsync.GRANT, rest=1.0, bounds=Bounds(1.0, 1.0)).open()
+            self.assertFalse(found.crashed)
 
     def test_nothing_there(self) -> None:
         self.machine.folder.mkdir()
