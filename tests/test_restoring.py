@@ -209,6 +209,17 @@ class ShorterTests(SynchronousTestCase):
         for until in (-99.0, 9.0):
             self.assertGreaterEqual(self.until_b_has_it(record(1, NAME, State.BOUND, until=until), minimum=80), 80)
 
+    def test_who_may_have_lost_it_does_not_get_it_back(self) -> None:
+        """What had cooled by the disk may have been another's before the crash."""
+        for state, until in ((State.COOLING, -1.0), (State.BOUND, -21.0)):
+            setting = Setting([])
+            found = Recovered(entries=(record(1, NAME, state, until=until),), crashed=True, unsure=True)
+            setting.state.configure({"public": fakes.pool(1)}, {NAME: fakes.site(NAME)}, zones(NAME), found)
+            self.assertNotIsInstance(setting.state.lease(NAME), Promise)
+            setting.clock.advance(61)
+            setting.state.reclaim(limit=9)
+            self.assertIsInstance(setting.state.lease(NAME), Promise)
+
 
 class NoPoolTests(SynchronousTestCase):
     """No pool is left in the configuration; an address that is static now was promised to others before."""

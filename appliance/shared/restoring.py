@@ -144,6 +144,8 @@ class Restoring:
             here = known and self._tables.of(record.address) is not None
             lease = table.restoring.lease(record, self._tables.sites.get(record.site), now)
             if lease is not None:
+                # By the disk it has cooled: what is not there may be that another site was given it.
+                lease.given_up |= doubt.cooling_until > 0 and _cooled_at(record, table.pool) <= now
                 if not known:
                     table.granting.forget(record.site)
                 found.append(_Found(table, lease, doubt, here))

@@ -121,9 +121,7 @@ class FileJournal:
         return found.recovered
 
     def abandon(self) -> None:
-        """
-        The start has failed elsewhere, before anybody was told of anything: a folder that was in order still is.
-        """
+        """The start has failed elsewhere, before anybody was told of anything: a folder that was in order still is."""
         self._closed, self._stopped = True, succeed(None)
         self._timers.stop()
         self._batches.lose(JournalError("the start has failed"))
