@@ -23,8 +23,15 @@ class WaitingLine:
         return bool(self._refused_at)
 
     def is_empty(self, now: float) -> bool:
-        """Does nobody wait?"""
-        return not any(now - refused_at < WAITS_FOR for refused_at in self._refused_at.values())
+        """Does nobody wait?  Who has been away for too long is forgotten, so that he is looked at once."""
+        late = []
+        for site, refused_at in self._refused_at.items():
+            if now - refused_at < WAITS_FOR:
+                break
+            late.append(site)
+        for site in late:
+            del self._refused_at[site]
+        return not self._refused_at
 
     def refuse(self, site: str, now: float) -> None:
         """``site`` asked and got nothing; it keeps its place if it has one."""

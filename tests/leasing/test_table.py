@@ -75,6 +75,18 @@ class GrantTests(SynchronousTestCase):
         self.assertIsNone(driver.ask("c", 30.9))
         self.assertIsNotNone(driver.ask("c", 31.0))
 
+    def test_who_was_away_for_too_long_is_looked_at_once(self) -> None:
+        """However many there were; nobody waits then."""
+        driver = Driver(1)
+        driver.ask("a", 0.0)
+        for number in range(5):
+            self.assertIsNone(driver.ask(f"b{number}", 1.0))
+        waiting = driver.table._book.waiting
+        self.assertFalse(waiting.is_empty(30.9))
+        self.assertTrue(waiting)
+        self.assertTrue(waiting.is_empty(31.0))
+        self.assertFalse(waiting)
+
     def test_a_declined_address_is_left_alone(self) -> None:
         """For ten minutes; then it is as free as any."""
         driver = Driver(1)
