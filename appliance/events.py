@@ -210,10 +210,12 @@ class Pinned(PinEvent):
 
     :param static: as long as the configuration says so; else a person gave it, until a person takes it back.
     :param longest: longest TTL that an answer may have had before more is written, seconds; 0: not known.
+    :param waits: somebody else has it still, or may have been promised it.
     """
 
     static: bool = False
     longest: int = 0
+    waits: bool = False
 
 
 @attrs.frozen(kw_only=True)

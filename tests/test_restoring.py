@@ -313,6 +313,20 @@ class RestTests(SynchronousTestCase):
         setting.state.configure({"public": fakes.pool(1)}, sites, zones(*sites))
         self.assertEqual(self.answered_at(setting), self.until)
 
+    def test_nor_by_another_start(self) -> None:
+        """A pin that waits for the address to have rested does so after the next start, too."""
+        for static in (False, True):
+            first = self.start(static=static)
+            if not static:
+                first.state.by_hand.pin(NAME, FIRST)
+            for later in (0.0, self.until + 1):
+                for _ in range(int(later)):
+                    first.clock.advance(1)
+                    first.state.reclaim(limit=9)
+                entries = first.journal.recovered().entries
+                setting = self.start(*(entry for entry in entries if isinstance(entry, Pinned)), static=static)
+                self.assertEqual(self.answered_at(setting), 0.0 if later else self.until)
+
     def test_nor_by_another_pool(self) -> None:
         """The address moves there when it has rested; if it comes back before, it rests on."""
         for moves in (("other",), ("other", "public"), ("", "public")):

@@ -78,6 +78,7 @@ class ByHand:
         now = self._seconds()
         longest = maximum_ttl(self._tables.pools, site)
         pin = Pin(site=site.name, address=address, static=False, since=now, longest=longest)
+        pin.waits = self._configuring.pinning.has_to_wait(site.name, address)
         self._telling.publish([pin.event(now)])
         self._configuring.pin([pin], now)
         if pin.trouble:

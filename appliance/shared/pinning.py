@@ -48,6 +48,7 @@ class Pinning:
         """The address is to be the site's; its own lease of it ends at once, that of another is waited for."""
         table, own = self._own(pin.site, pin.address)
         self._tables.pins.add(pin)
+        pin.waits = table is not None and own is None
         if table is not None and own is not None:
             # Nothing to wait for, and the data path stays.
             pin.took_over = pin.takes_over = True
@@ -60,9 +61,13 @@ class Pinning:
 
         :raises DataPathError: it cannot be pinned.
         """
-        table, own = self._own(site.name, address)
-        if table is None or own is not None:
+        if not self.has_to_wait(site.name, address):
             self._data_path.open(address, site, site.servers[0])
+
+    def has_to_wait(self, site: str, address: Address) -> bool:
+        """Does somebody else have the address, or may he have been promised it?"""
+        table, own = self._own(site, address)
+        return table is not None and own is None
 
     def _own(self, site: str, address: Address) -> tuple[LeaseTable | None, Lease | None]:
         """(the table in which ``address`` is held, the site's lease of it where it is the only one)."""
@@ -146,7 +151,7 @@ class Pinning:
             if pin.standing or site is None:
                 continue
             if self._tables.holding(pin.address) is not None:
-                pin.restored = False
+                pin.restored, pin.waits = False, True
                 continue
             try:
                 self._data_path.open(pin.address, site, site.servers[0])
@@ -159,6 +164,9 @@ class Pinning:
                 pin.standing, pin.trouble = True, ""
                 if not pin.restored:
                     pin.since = self._seconds()
+                if pin.waits:
+                    pin.waits = False
+                    self._journal.record(pin.event(pin.since))
                 self.record(pin)
 
     def record(self, pin: Pin) -> None:

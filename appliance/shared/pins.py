@@ -23,6 +23,7 @@ class Pin:
     :param promised_until: the latest instant that any answer promised.
     :param lengthening: a longer one that is on its way there, or 0.
     :param standing: the data path is open.
+    :param waits: it never has been, because somebody else has the address, or may have been promised it.
     :param restored: from before a start, since when nobody else was in its way.
     :param recorded: that it stands, and that nobody else has the address, cannot be lost any more.
     :param recording: that is on its way to the disk.
@@ -39,6 +40,7 @@ class Pin:
     promised_until: float = 0.0
     lengthening: int = 0
     standing: bool = False
+    waits: bool = False
     restored: bool = False
     recorded: bool = False
     recording: bool = False
@@ -49,7 +51,9 @@ class Pin:
     def event(self, at: float) -> Pinned:
         """That it is there."""
         longest = max(self.longest, self.lengthening)
-        return Pinned(at=at, site=self.site, address=self.address, static=self.static, longest=longest)
+        return Pinned(
+            at=at, site=self.site, address=self.address, static=self.static, longest=longest, waits=self.waits
+        )
 
     def is_answered(self) -> bool:
         return self.standing and self.recorded

@@ -67,10 +67,14 @@ class Restoring:
             if isinstance(entry, AddressFreed) and (table := self._tables.of(entry.address)) is not None:
                 table.restoring.former(entry, known=self._tables.is_of(entry.former, table))
         self._free(over)
-        self._pin([entry for entry in recovered.entries if isinstance(entry, Pinned)], now)
+        pins = [entry for entry in recovered.entries if isinstance(entry, Pinned)]
+        # What waited for an address to have rested waits on.
+        early = [entry for entry in pins if not (recovered.unsure and entry.waits)]
+        self._pin(early, now)
         if recovered.unsure:
             for table in self._tables.by_pool.values():
                 table.restoring.rest(now + _rest(table.pool, recovered))
+            self._pin([entry for entry in pins if entry.waits], now)
 
     def _pin(self, entries: list[Pinned], now: float) -> None:
         """What a changed configuration does not allow any more cools."""

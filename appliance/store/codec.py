@@ -123,7 +123,7 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
     if isinstance(what, Pinned | Unpinned):
         place = {"site": what.site, "address": str(what.address), "at": clocks.start(what.at)}
         return (
-            {"kind": "pin", **place, "static": what.static, "longest": what.longest}
+            {"kind": "pin", **place, "static": what.static, "longest": what.longest, "waits": what.waits}
             if isinstance(what, Pinned)
             else {"kind": "unpin", **place}
         )
@@ -201,6 +201,7 @@ def _pin(record: Record, now: Clocks) -> Pinned:
         address=_address(record["address"]),
         static=record["static"],
         longest=record.get("longest", 0),
+        waits=record.get("waits", False),
     )
 
 

@@ -62,7 +62,15 @@ LEASE_EVENTS = st.one_of(
 )
 FREED = st.builds(AddressFreed, at=INSTANTS, pool=NAMES, address=ADDRESSES, former=NAMES)
 PINS = st.one_of(
-    st.builds(Pinned, at=INSTANTS, site=NAMES, address=ADDRESSES, static=st.booleans(), longest=st.integers(0, 9999)),
+    st.builds(
+        Pinned,
+        at=INSTANTS,
+        site=NAMES,
+        address=ADDRESSES,
+        static=st.booleans(),
+        longest=st.integers(0, 9999),
+        waits=st.booleans(),
+    ),
     st.builds(Unpinned, at=INSTANTS, site=NAMES, address=ADDRESSES),
 )
 
@@ -89,7 +97,7 @@ class RoundTripTests(SynchronousTestCase):
         old = {key: value for key, value in written(lease()).items() if key not in ("keys", "given_up", "drain_until")}
         self.assertEqual(change_of(old, STEPPED), lease())
         pinned = Pinned(at=1.0, site="a.test", address=Address("192.0.2.1"), longest=9)
-        old = {key: value for key, value in written(pinned).items() if key != "longest"}
+        old = {key: value for key, value in written(pinned).items() if key not in ("longest", "waits")}
         self.assertEqual(change_of(old, STEPPED), attrs.evolve(pinned, longest=0))
 
     @given(FREED)
