@@ -113,6 +113,7 @@ class FakeJournal:
     :param slow: events are on their way until :meth:`write` or :meth:`lose`.
     :param events: those that are safe; ``on_their_way`` are not yet.
     :param snapshot: what was safe before them.
+    :ivar asked: how many of the events somebody made sure of; a crash may lose what came after.
     """
 
     events: list[Event] = attrs.Factory(list)
@@ -120,6 +121,7 @@ class FakeJournal:
     on_their_way: list[Event] = attrs.Factory(list)
     failure: str | None = None
     slow: bool = False
+    asked: int = 0
     _waiting: list[Deferred[None]] = attrs.Factory(list)
 
     def record(self, event: Event) -> None:
@@ -130,6 +132,7 @@ class FakeJournal:
         if self.failure is not None:
             return fail(JournalError(self.failure))
         if not self.on_their_way:
+            self.asked = len(self.events)
             return None
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -139,6 +142,7 @@ class FakeJournal:
         """The disk has it all."""
         self.events += self.on_their_way
         self.on_their_way = []
+        self.asked = len(self.events)
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
@@ -155,6 +159,37 @@ class FakeJournal:
         self.failure = None
         self.snapshot = list(entries)
         self.events = []
+        self.asked = 0
+
+    def be(self, what: str, entries: Iterable[Entry]) -> None:
+        """:param what: ``slow``, ``written``, ``lost``, ``full`` or ``mended``; then with a snapshot of these."""
+        if what in ("lost", "full"):
+            self.failure = "no space left on device"
+            self.lose()
+        elif what == "slow":
+            self.slow = True
+        else:
+            self.slow = False
+            if what == "mended" and self.failure is not None:
+                self.heal(entries)
+            else:
+                self.write()
+
+    def crash(self, *, lost: int, now: float, synced: bool) -> None:
+        """
+        The machine dies.
+
+        :param lost: most events that do not get to the disk, of those that may not.
+        :param synced: what was made sure of is there; else what is older than a second.
+        """
+        if synced:
+            written = max(0, len(self.on_their_way) - lost)
+            lost = 0 if written else lost
+            self.events += self.on_their_way[:written]
+        self.on_their_way = []
+        while lost and len(self.events) > (self.asked if synced else 0) and (synced or self.events[-1].at >= now - 1):
+            del self.events[-1]
+            lost -= 1
 
     def recovered(self, *, crashed: bool = True) -> Recovered:
         """What a start would find: the last that was said of each lease, address and pin."""
