@@ -106,7 +106,7 @@ class Model(Invariants):
             self.in_use.discard((event.address, event.site))
         elif isinstance(event, AddressFreed | AddressRemoved) and event.former is not None:
             pin = self.state.pins.at(event.address)
-            cooled = self.promises.freed((event.address, event.former), event.at)
+            cooled = self.promises.freed((event.address, event.former), self.now())
             taken_over = pin is not None and pin.site == event.former
             self.expect(cooled or taken_over, f"{event.address} had not cooled from {event.former} (1.11)")
         elif isinstance(event, AddressDeclined):
