@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from tests.integration.process import Running, dig, tool, until
 from tests.integration.setting import SharedSetting
 from tests.integration.test_storms import CrashTests, FloodTests, resident_bytes
-from tests.test_model import SETTINGS, Model, SharingModel
+from tests.test_model import SETTINGS, HastyModel, Model, SharingModel
 
 if os.environ.get("APPLIANCE_SOAK") != "1":
     skip = "long; run 'make soak'"
@@ -30,7 +30,7 @@ class SoakTests(TestCase):
 
     def test_the_models_for_longer(self) -> None:
         """Thousands of histories, the same ones every time; ``make fuzz`` tries others."""
-        for model in (Model, SharingModel):
+        for model in (Model, SharingModel, HastyModel):
             longer = settings(SETTINGS, max_examples=3_000)
             run_state_machine_as_test(model, settings=longer)
 
