@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.events import LeaseDraining
 from appliance.leasing import Promise
 from appliance.model import Pool
+from appliance.shared import Refusal
 from tests import fakes
 from tests.test_shared import Setting, zones
 
@@ -196,6 +197,16 @@ class PortTests(SynchronousTestCase):
         self.got(NAME)
         self.wait(5)
         self.assertEqual(self.ports(NAME), [82])
+
+    def test_a_grant_that_waits_for_the_disk_meanwhile(self) -> None:
+        """It is not answered where one of the new ports is a neighbour's, whom clients would reach."""
+        self.configure(80, 25)
+        self.setting.journal.slow = True
+        waiting = [self.setting.state.lease(name) for name in (NAME, "b.example.test")]
+        self.configure(80, 80)
+        self.setting.journal.write()
+        outcomes = [self.successResultOf(outcome) for outcome in waiting]  # type: ignore[arg-type]
+        self.assertEqual([type(outcome) for outcome in outcomes], [Promise, Refusal])
 
     def test_of_a_pinned_address(self) -> None:
         """Whatever ports it had had, they cool."""

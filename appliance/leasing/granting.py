@@ -148,9 +148,11 @@ class Granting:
 
         Its promise counts from now, as far as the disk knows of it.
 
-        :return: None when the disk took so long that not a second is left of it.
+        :return: None when the disk took so long that not a second is left of it, or its site cannot have it any more.
         """
         lease.pending = False
+        if lease.given_up:
+            return None
         if now == plan.at:
             return Promise(lease.address, plan.ttl, now + plan.ttl)
         left = min(plan.ttl, int(lease.horizon - now)) if lease.horizon != NEVER else plan.ttl

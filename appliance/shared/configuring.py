@@ -214,7 +214,9 @@ class Configuring:
 
     def _reopen_lease(self, table: LeaseTable, lease: Lease, site: Site, server: Server, now: float) -> None:
         if not table.ending.can_become(lease, site.keys):
-            # A neighbour has one of the new ports.  The site finds another address at the next question.
+            # A neighbour has one of the new ports.  The site finds another address at the next question, also where
+            # this one is still on its way to the disk.
+            lease.given_up |= lease.pending
             self._telling.publish(table.ending.let_go(lease, now, "its new ports are another site's there"))
             return
         try:
