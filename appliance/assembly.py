@@ -29,6 +29,7 @@ from appliance.nat import Nat
 from appliance.reaper import Reaper
 from appliance.shared import SharedState, maximum_ttl
 from appliance.store import Bounds, FileJournal, MemoryJournal
+from appliance.transfers import Keyring, ZoneTransfers, keyring_of
 
 _ONLY_AT_START = (
     "name",
@@ -71,6 +72,8 @@ class Appliance(Service):
         self.state = SharedState(seconds=reactor.seconds, journal=journal, data_path=self._make_nat)
         self.state.subscribe(EventLog())
         self.reaper = Reaper(reactor, self.state)
+        folder = Path(config.state_directory) if config.state_directory is not None else None
+        self.transfers = ZoneTransfers(reactor, lambda: self.state.zones, self.state.replace_zone, folder)
         self.nameserver: NameServer | None = None
         self._secrets: CookieSecrets | None = None
         self._reading = Reading(
@@ -80,6 +83,7 @@ class Appliance(Service):
             flows=self._flows,
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
+            secondaries=self.transfers.rows,
         )
         self._changing = Changing(
             self.state,
@@ -126,17 +130,21 @@ class Appliance(Service):
     def _open(self, recovered: Recovered) -> None:
         """Everything that is not the state folder."""
         config = self.config
-        self.state.configure(config.pools, config.sites, zones_of(config), recovered)
+        self.transfers.configure(config.dns, self._keyring(config))
+        self.state.configure(config.pools, config.sites, self._zones_of(config), recovered)
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
         self._secrets = self._cookie_secrets()
         cookies = self._secrets.cookies if self._secrets is not None else None
-        self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, cookies, self.state)
+        self.nameserver = NameServer(
+            self._reactor, self.state.answer, config.dns, cookies, self.state, self.transfers
+        )
         if self._secrets is not None:
             self._secrets.startService()
         self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
+        self.transfers.startService()
         self._doors = self._make_doors()
         for door in self._doors:
             door.startService()
@@ -158,6 +166,24 @@ class Appliance(Service):
         if path is None and self.config.state_directory is not None:
             path = Path(self.config.state_directory) / COOKIE_FILE
         return CookieSecrets(self._reactor, path, own=config.secret is None)
+
+    def _keyring(self, config: Config) -> Keyring:
+        """The state folder is the one that this process began with."""
+        folder = self.config.state_directory
+        return keyring_of(config.dns.tsig, Path(folder) if folder is not None else None)
+
+    def _zones_of(self, config: Config) -> Zones:
+        """The zones with the sites laid over them; AAAA answers live as long as an address may at most."""
+        sites = (
+            SiteNames(
+                site=site.name,
+                names=tuple(from_text(name) for name in (site.name, *site.aliases)),
+                ipv6=site.ipv6,
+                ipv6_ttl=maximum_ttl(config.pools, site),
+            )
+            for site in config.sites.values()
+        )
+        return Zones(self.transfers.zones_of(config.dns), sites)
 
     def _make_doors(self) -> list[Service]:
         """What lets people in."""
@@ -192,6 +218,7 @@ class Appliance(Service):
         """
         try:
             config = self._read()
+            keyring = self._keyring(config)
             if self._secrets is not None:
                 self._secrets.reread()
             if self.nameserver is not None:
@@ -207,10 +234,12 @@ class Appliance(Service):
         same_names = (
             config.dns.zones == before.dns.zones and config.sites == before.sites and config.pools == before.pools
         )
-        zones = self.state.zones if same_names else zones_of(config)
+        self.transfers.configure(config.dns, keyring)
+        zones = self.state.zones if same_names else self._zones_of(config)
         if self.store is not None:
             self.store.allow(_bounds(config))
         self.state.configure(config.pools, config.sites, zones)
+        self.transfers.settle()
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
         if config.dns.cookies != before.dns.cookies:
             later.append("dns.cookies")
@@ -232,6 +261,7 @@ class Appliance(Service):
             parts.append(("cookie-secrets", self._secrets.stopService))
         if self.nameserver is not None:
             parts.append(("nameserver", self.nameserver.stopService))
+        parts.append(("transfers", self.transfers.stopService))
         parts += [("control", door.stopService) for door in self._doors]
         parts.append(("nat", lambda: self.nat.stop(self.config.stop_timeout)))
         parts.append(("reaper", self.reaper.stopService))
@@ -284,20 +314,4 @@ def _bounds(config: Config) -> Bounds:
     periods = [pool.periods for pool in config.pools.values()]
     return Bounds(
         max((each.maximum for each in periods), default=0.0), max((each.minimum for each in periods), default=0.0)
-    )
-
-
-def zones_of(config: Config) -> Zones:
-    """The zones with the sites laid over them; AAAA answers live as long as an address may at most."""
-    return Zones(
-        (zone.zone for zone in config.dns.zones),
-        (
-            SiteNames(
-                site=site.name,
-                names=tuple(from_text(name) for name in (site.name, *site.aliases)),
-                ipv6=site.ipv6,
-                ipv6_ttl=maximum_ttl(config.pools, site),
-            )
-            for site in config.sites.values()
-        ),
     )

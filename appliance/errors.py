@@ -93,3 +93,7 @@ class RequestError(ApplianceError):
     def __init__(self, code: str, message: str, *, field: str = "") -> None:
         self.code, self.field = code, field
         super().__init__(message)
+
+
+class SecretError(ApplianceError):
+    """A file with a secret cannot be read or made, or is open to others."""

@@ -20,7 +20,7 @@ RANKS: dict[str, int] = {
     **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces"), 0),
     **dict.fromkeys(("leasing", "naming", "views"), 1),
     "shared": 2,
-    **dict.fromkeys(("nameserver", "nat", "store", "control", "reaper", "demo"), 3),
+    **dict.fromkeys(("nameserver", "nat", "store", "control", "transfers", "reaper", "demo"), 3),
     "assembly": 4,
     **dict.fromkeys(("tap", "commands"), 5),
 }

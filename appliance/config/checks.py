@@ -205,7 +205,7 @@ def _check_in_zone(name: str, node: Node, apexes: Mapping[str, ZoneConfig | None
         faults.add(node, f"'{name}' is not in a zone of dns.zones; {zones}")
         return
     config = apexes[apex]
-    if config is None:
+    if config is None or config.zone is None:
         return
     absolute = dns.name.from_text(name)
     for rdtype in (dns.rdatatype.A, dns.rdatatype.CNAME):

@@ -18,6 +18,7 @@ from appliance.config.faults import Faults
 from appliance.config.reading import Unreadable, read_text
 from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root, SiteFields
 from appliance.config.shapes import Placed
+from appliance.config.transfers import Keys
 from appliance.config.tree import Node, SyntaxFault, parse
 from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
 from appliance.config.zones import read_zones
@@ -63,20 +64,29 @@ def loads(text: str, *, file: str, folder: str) -> Config:
         raise ConfigError(faults.errors) from None
     root = cast(Root, ROOT.read(tree, faults))
     written = root.get("dns", {}).get("zones")
-    zones = None if written is None else read_zones(written, folder, faults)
-    check(root, zones, faults)
     state = _state_directory(root, folder)
+    keys = Keys(root.get("dns", {}).get("tsig"), folder, state, faults)
+    listen = frozenset(each.value for each in root.get("dns", {}).get("listen") or ())
+    zones = (
+        None if written is None else read_zones(written, folder, keys, listen or frozenset({DEFAULT_LISTEN}), faults)
+    )
+    check(root, zones, faults)
+    keys.warn_unused()
     manhole = _manhole(root.get("control", {}), state, folder, faults)
     control_socket = _control_socket(root.get("control", {}), state, faults)
     _check_sockets(root.get("control", {}), control_socket, manhole, faults)
     faults.refuse()
-    config = _build(root, zones or {}, folder, manhole)
+    config = _build(root, zones or {}, keys, folder, manhole)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
     return attrs.evolve(config, state_directory=state, control_socket=control_socket, warnings=tuple(warnings))
 
 
 def _build(
-    root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str, manhole: ManholeSocket | ManholeSSH | None
+    root: Root,
+    zones: dict[dns.name.Name, ZoneConfig | None],
+    keys: Keys,
+    folder: str,
+    manhole: ManholeSocket | ManholeSSH | None,
 ) -> Config:
     """The values of a file without faults, where every key has its value or its default."""
     appliance, control = root["appliance"], root["control"]
@@ -90,7 +100,7 @@ def _build(
         history=appliance["history"],
         stop_timeout=appliance["stop_timeout"],
         max_files=appliance["max_files"],
-        dns=_dns(root, zones, folder),
+        dns=_dns(root, zones, keys, folder),
         pools=_pools(root),
         servers=MappingProxyType(servers),
         sites=MappingProxyType({site.name: site for site in sites}),
@@ -100,7 +110,7 @@ def _build(
     )
 
 
-def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str) -> DNSConfig:
+def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], keys: Keys, folder: str) -> DNSConfig:
     section = root["dns"]
     cookies, nsid = section["cookies"], section["nsid"]
     secret = cookies["secret"]
@@ -117,6 +127,7 @@ def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], folder: str)
         nsid=_name(root) if nsid is None else nsid,
         version=section["version"],
         client_subnet=section["client_subnet"],
+        tsig=keys.keys,
     )
 
 

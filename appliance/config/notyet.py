@@ -12,8 +12,6 @@ from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "dns": frozenset({"tsig"}),
-    "dns.zones.*": frozenset({"primary", "transfer"}),
     "servers.*": frozenset(
         {
             "probes",

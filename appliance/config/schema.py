@@ -29,6 +29,7 @@ from appliance.config.scalars import (
     yes_no,
 )
 from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
+from appliance.config.transfers import PrimaryFields, TransferFields, TSIGFields, primary, transfer, tsig
 from appliance.config.tree import Node
 from appliance.config.values import LogConfig, LogFormat, LogLevel, RateLimit, TCPLimits
 from appliance.events import Fsync
@@ -47,6 +48,8 @@ MOST_PORTS = 1024
 class ZoneFields(TypedDict, total=False):
     file: Placed[str] | None
     records: Placed[str] | None
+    primary: Placed[PrimaryFields] | None
+    transfer: Placed[TransferFields] | None
 
 
 class DNSFields(TypedDict, total=False):
@@ -59,6 +62,7 @@ class DNSFields(TypedDict, total=False):
     nsid: str | None
     version: str
     client_subnet: bool
+    tsig: dict[str, Placed[TSIGFields]]
 
 
 class CookieFields(TypedDict, total=False):
@@ -184,7 +188,15 @@ def _manhole(node: Node, faults: Faults) -> Fields:
     return _MANHOLE.read(node, faults)
 
 
-_ZONE = Shape("dns.zones.*", {"file": Key(placed(path), None), "records": Key(placed(text), None)})
+_ZONE = Shape(
+    "dns.zones.*",
+    {
+        "file": Key(placed(path), None),
+        "records": Key(placed(text), None),
+        "primary": Key(primary, None),
+        "transfer": Key(transfer, None),
+    },
+)
 _COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(_secret_file), None)})
 _DNS = Shape(
     "dns",
@@ -198,6 +210,7 @@ _DNS = Shape(
         "nsid": Key(_told, None),
         "version": Key(_told, ""),
         "client_subnet": Key(yes_no, False),
+        "tsig": Key(named(tsig), {}),
     },
 )
 _APPLIANCE = Shape(

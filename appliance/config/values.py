@@ -68,19 +68,71 @@ class CookieConfig:
     secret: str | None = None
 
 
+class TSIGAlgorithm(enum.Enum):
+    """How messages are signed (RFC 8945 s6); MD5 is left out on purpose."""
+
+    SHA1 = "hmac-sha1"
+    SHA224 = "hmac-sha224"
+    SHA256 = "hmac-sha256"
+    SHA384 = "hmac-sha384"
+    SHA512 = "hmac-sha512"
+
+
+@attrs.frozen
+class TSIGKey:
+    """
+    A key that another server has as well.
+
+    :param name: absolute, lower case.
+    :param secret: absolute path of the file that holds it; None: ``NAME.tsig`` in the state folder.
+    """
+
+    name: dns.name.Name
+    algorithm: TSIGAlgorithm
+    secret: str | None
+
+
+@attrs.frozen
+class Primary:
+    """
+    Where a zone is transferred from.
+
+    :param key: signs what is asked there; None: nothing is signed.
+    """
+
+    address: Endpoint
+    key: dns.name.Name | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TransferConfig:
+    """
+    Who may have a zone: who asks from ``allow``, or signs with one of ``keys``; either suffices.
+
+    :param notify: who is told of a new serial.
+    """
+
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    keys: tuple[dns.name.Name, ...] = ()
+    notify: tuple[Endpoint, ...] = ()
+
+
 @attrs.frozen(kw_only=True)
 class ZoneConfig:
     """
-    A zone that is served from a master file.
+    A zone that is served from a master file, or transferred in.
 
     :param apex: absolute, lower case.
-    :param zone: the parsed records with absolute names; to be read, never changed; takes no part in comparing.
+    :param zone: the parsed records with absolute names; to be read, never changed; takes no part in comparing.  None
+        where the zone has a ``primary``.
     :param source: the text it was read from, followed by the text of each file that it includes.
     """
 
     apex: dns.name.Name
-    zone: dns.zone.Zone = attrs.field(eq=False, repr=False)
+    zone: dns.zone.Zone | None = attrs.field(eq=False, repr=False)
     source: str = attrs.field(repr=False)
+    primary: Primary | None = None
+    transfer: TransferConfig = TransferConfig()
 
 
 @attrs.frozen(kw_only=True)
@@ -94,6 +146,7 @@ class DNSConfig:
     :param nsid: what an asker of NSID and of ``id.server`` is told; empty: nothing.
     :param version: what an asker of ``version.bind`` is told; empty: nothing.
     :param client_subnet: EDNS client subnets are read; else they are ignored.
+    :param tsig: no name twice.
     """
 
     listen: tuple[Endpoint, ...]
@@ -105,6 +158,7 @@ class DNSConfig:
     nsid: str = ""
     version: str = ""
     client_subnet: bool = False
+    tsig: tuple[TSIGKey, ...] = ()
 
 
 class LogFormat(enum.Enum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+import attrs
 import dns.name
 import dns.rdatatype
 import dns.rdtypes.ANY.SOA
@@ -18,20 +19,27 @@ from appliance.config.reading import Unreadable, read_text
 from appliance.config.scalars import apex_name
 from appliance.config.schema import ZoneFields
 from appliance.config.shapes import Placed
+from appliance.config.transfers import Keys, primary_of, transfer_of
 from appliance.config.tree import Node
-from appliance.config.values import ZoneConfig
+from appliance.config.values import TransferConfig, ZoneConfig
+from appliance.model import Endpoint
 
 _LONGEST_NEGATIVE = 10800
 """Seconds; RFC 2308 s5 finds more than three hours of negative answers a mistake."""
 
 
 def read_zones(
-    zones: Mapping[str, Placed[ZoneFields]], folder: str, faults: Faults
+    zones: Mapping[str, Placed[ZoneFields]],
+    folder: str,
+    keys: Keys,
+    listen: frozenset[Endpoint],
+    faults: Faults,
 ) -> dict[dns.name.Name, ZoneConfig | None]:
     """
     All configured zones, by apex; ``None`` for one that has faults, so that its names still count as in a zone.
 
     :param folder: what a zone's ``file`` is relative to.
+    :param keys: what ``primary`` and ``transfer`` may name; ``listen``: what is no other server.
     """
     found: dict[dns.name.Name, ZoneConfig | None] = {}
     places: dict[dns.name.Name, Node] = {}
@@ -45,19 +53,38 @@ def read_zones(
             continue
         places[apex] = zone.node
         try:
-            found[apex] = _read(apex, zone, folder, faults)
+            # What is wrong there is noted also where the records are, and the other way round.
+            transfer = _transfer(zone, keys, listen, faults)
+            found[apex] = attrs.evolve(_read(apex, zone, folder, keys, listen, faults), transfer=transfer)
         except Unusable:
             found[apex] = None
     return found
 
 
-def _read(apex: dns.name.Name, zone: Placed[ZoneFields], folder: str, faults: Faults) -> ZoneConfig:
+def _transfer(zone: Placed[ZoneFields], keys: Keys, listen: frozenset[Endpoint], faults: Faults) -> TransferConfig:
+    place = zone.value.get("transfer")
+    return transfer_of(place, keys, listen, faults) if place is not None else TransferConfig()
+
+
+def _read(
+    apex: dns.name.Name,
+    zone: Placed[ZoneFields],
+    folder: str,
+    keys: Keys,
+    listen: frozenset[Endpoint],
+    faults: Faults,
+) -> ZoneConfig:
     """:raises Unusable: after noting all that is wrong with the zone."""
-    if not {"file", "records"} <= zone.value.keys():
+    if not {"file", "records", "primary"} <= zone.value.keys():
         raise Unusable
-    file, records = zone.value["file"], zone.value["records"]
-    if (file is None) == (records is None):
-        raise faults.wrong(zone.node, "needs exactly one of 'file' and 'records'")
+    file, records, primary = zone.value["file"], zone.value["records"], zone.value["primary"]
+    if [file, records, primary].count(None) != 2:
+        raise faults.wrong(zone.node, "needs exactly one of 'file', 'records' and 'primary'")
+    if primary is not None:
+        source = primary_of(primary, keys, listen, faults)
+        if source is None:
+            raise Unusable
+        return ZoneConfig(apex=apex, zone=None, source="", primary=source)
     if file is not None:
         return _read_file(apex, file, os.path.join(folder, file.value), faults)
     assert records is not None
@@ -78,7 +105,7 @@ def _read_file(apex: dns.name.Name, place: Placed[str], name: str, faults: Fault
         faults.add_elsewhere(file or name, line, place.node.path, message)
 
     zone, source = read_zone(apex, text, name, note)
-    return _checked(ZoneConfig(apex=apex, zone=zone, source=source), place.node, before, faults)
+    return _checked(apex, zone, source, place.node, before, faults)
 
 
 def _read_inline(apex: dns.name.Name, place: Placed[str], faults: Faults) -> ZoneConfig:
@@ -91,34 +118,38 @@ def _read_inline(apex: dns.name.Name, place: Placed[str], faults: Faults) -> Zon
         faults.add_elsewhere(faults.file, at, node.path, message)
 
     zone, source = read_zone(apex, place.value, None, note)
-    return _checked(ZoneConfig(apex=apex, zone=zone, source=source), node, before, faults)
+    return _checked(apex, zone, source, node, before, faults)
 
 
-def _checked(config: ZoneConfig, node: Node, faults_before: int, faults: Faults) -> ZoneConfig:
+def _checked(
+    apex: dns.name.Name, zone: dns.zone.Zone, source: str, node: Node, faults_before: int, faults: Faults
+) -> ZoneConfig:
     """
     A zone that has what a zone must have.
 
     :raises Unusable: if it has not, or had faults before: a bad SOA line must not also be a missing SOA.
     """
     if len(faults.errors) == faults_before:
-        for message in _impossible(config):
+        for message in impossible(zone):
             faults.add(node, message)
     if len(faults.errors) > faults_before:
         raise Unusable
-    for message in _suspicious(config):
+    for message in _suspicious(zone):
         faults.warn(node, message)
-    return config
+    return ZoneConfig(apex=apex, zone=zone, source=source)
 
 
-def _impossible(config: ZoneConfig) -> Iterator[str]:
-    apex = config.apex.to_text(omit_final_dot=True)
+def impossible(zone: dns.zone.Zone) -> Iterator[str]:
+    """Why records make no zone that can be served."""
+    assert zone.origin is not None
+    apex = zone.origin.to_text(omit_final_dot=True)
     for rdtype in (dns.rdatatype.SOA, dns.rdatatype.NS):
-        if config.zone.get_rdataset(config.apex, rdtype) is None:
+        if zone.get_rdataset(zone.origin, rdtype) is None:
             yield f"the zone has no {rdtype.name} record at its apex {apex}"
 
 
-def _suspicious(config: ZoneConfig) -> Iterator[str]:
-    soa = _soa(config.zone)
+def _suspicious(zone: dns.zone.Zone) -> Iterator[str]:
+    soa = _soa(zone)
     if soa.retry >= soa.refresh:
         yield f"SOA retry {soa.retry} is not less than refresh {soa.refresh} (RFC 1912 s2.2)"
     if soa.expire <= soa.refresh + soa.retry:
@@ -129,8 +160,9 @@ def _suspicious(config: ZoneConfig) -> Iterator[str]:
         yield "SOA minimum 0 keeps resolvers from caching negative answers"
     if "@" in soa.rname.to_text():
         yield f"SOA mailbox {soa.rname} has an '@'; a dot stands for it (RFC 1035 s3.3.13)"
-    for server in config.zone.find_rdataset(config.apex, dns.rdatatype.NS):
-        if server.target.is_subdomain(config.apex) and not _has_address(config.zone, server.target):
+    assert zone.origin is not None
+    for server in zone.find_rdataset(zone.origin, dns.rdatatype.NS):
+        if server.target.is_subdomain(zone.origin) and not _has_address(zone, server.target):
             yield f"the name server {server.target.to_text(omit_final_dot=True)} has no address in the zone"
 
 

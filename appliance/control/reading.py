@@ -35,6 +35,7 @@ class Reading:
     :param name: of this appliance.
     :param flows: what the NAT carries now, as rows.
     :param asked: what the name server was asked and answered since the start, by kind.
+    :param secondaries: the zones that are transferred in, as rows; is given :meth:`unix`'s.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
     """
 
@@ -48,6 +49,7 @@ class Reading:
         asked: Callable[[], Mapping[str, int]],
         find: Find | None,
         wall: Callable[[], float] = time.time,
+        secondaries: Callable[[Callable[[float], float]], list[Row]] = lambda unix: [],
     ) -> None:
         self._state = state
         self._name = name
@@ -56,6 +58,7 @@ class Reading:
         self._asked = asked
         self._find = find
         self._wall = wall
+        self._secondaries = secondaries
         self._started_at = state.now()
 
     def unix(self) -> Callable[[float], float]:
@@ -78,6 +81,8 @@ class Reading:
             "sites": len(state.sites),
             "addresses": {key: sum(row[key] for row in pools) for key in _SUMS},
             "connections": len(self._flows()),
+            "secondaries": self._secondaries(self.unix()),
+            "now": self.unix()(state.now()),
             "alarms": self.alarms(),
             "journal": "failing" if state.failure is not None else "well",
             "dns": dict(sorted(self._asked().items())),
@@ -100,6 +105,9 @@ class Reading:
             if count:
                 rest = f"pool {name}: {count} addresses rest for {until - self._state.now():.0f} s more"
                 found.append(f"{rest}; they may have been promised before the start")
+        for row in self._secondaries(self.unix()):
+            if row["error"] and row["state"] != "current":
+                found.append(f"zone {row['zone']} is {row['state']}: {row['error']}")
         for pin in self._state.pins:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"

@@ -72,7 +72,7 @@ class QueryDatagrams(DNSDatagramProtocol):
         if isinstance(plain, Deferred):
             self._waiting += 1
             plain.addCallback(self._late, addr)
-        else:
+        elif plain is None or isinstance(plain, bytes):
             self._send(plain, addr)
 
     def _late(self, response: bytes | None, addr: tuple[str, int]) -> None:

@@ -35,6 +35,7 @@ from appliance.nameserver.query import Query, client_network
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
 from appliance.nameserver.sources import Source
 from appliance.nameserver.wirecache import WireCache
+from appliance.nameserver.zonetransfers import Messages, Sending, Transfers
 from appliance.naming import Answer, Question, fill
 from appliance.naming.names import wire
 
@@ -45,7 +46,8 @@ MAX_ERROR_TEXT = 100
 
 Decide = Callable[[Question, Asker], Answer | Deferred[Answer | None] | None]
 """None means that the query is to be dropped; a Deferred, that the answer comes later."""
-Response = bytes | Deferred[bytes | None] | None
+Response = bytes | Deferred[bytes | None] | Messages | None
+"""Messages for a stream only."""
 
 _QR = 0x8000
 _BADVERS = Answer(rcode=dns.rcode.BADVERS, authoritative=False)
@@ -69,6 +71,7 @@ class Responder:
     :param cookies: None when there are to be none.
     :param limiter: None when there is to be no limit.
     :param seconds: the clock of the limiter.
+    :ivar transfers: knows the keys of signed queries, and answers NOTIFY, AXFR and IXFR; None: they are refused.
     :ivar datagrams: remembers what was answered over UDP, ``streams`` over TCP; None: nothing is remembered.
     """
 
@@ -92,6 +95,7 @@ class Responder:
         self.identity = identity or Identity()
         self.client_subnet = False
         self.keepalive = 0.0
+        self.transfers: Transfers | None = None
         self.datagrams: WireCache | None = None
         self.streams: WireCache | None = None
         self.happened: Counter[str] = Counter()
@@ -119,15 +123,19 @@ class Responder:
             return brief(data, rcode, self.udp_payload)
 
         opcode = flags >> 11 & 0xF
-        if opcode != dns.opcode.QUERY:
+        if opcode != dns.opcode.QUERY and not (opcode == dns.opcode.NOTIFY and self.transfers is not None):
             return in_short(dns.rcode.NOTIMP)
         if questions > 1:
             return in_short(dns.rcode.FORMERR)
         try:
             query = self._read(data, source, stream=stream)
-        except (dns.exception.DNSException, ValueError, struct.error, IndexError):
-            return in_short(dns.rcode.FORMERR)
-        if not questions and query.cookie is None:
+        except (dns.exception.DNSException, ValueError, struct.error, IndexError) as error:
+            told = self.transfers.unproven(data, error) if self.transfers is not None else None
+            if told is None:
+                return in_short(dns.rcode.FORMERR)
+            # Through the limiter, and counted, as any error.
+            return told if in_short(dns.rcode.NOTAUTH) is not None else None
+        if not questions and (query.cookie is None or opcode != dns.opcode.QUERY):
             return in_short(dns.rcode.FORMERR)
 
         def broken(failure: Failure) -> bytes:
@@ -145,12 +153,15 @@ class Responder:
             answer = self._decide(query)
             if isinstance(answer, Deferred):
                 return answer.addCallback(lambda answer: self._response(query, answer)).addErrback(broken)
+            if callable(answer):
+                return answer(self._render(query, Answer()))
             return self._response(query, answer)
         except Exception:
             return broken(Failure())
 
     def _read(self, data: bytes, source: Source, *, stream: bool) -> Query:
-        message = dns.message.from_wire(data, ignore_trailing=True)
+        keyring = self.transfers.keyring if self.transfers is not None else None
+        message = dns.message.from_wire(data, keyring, ignore_trailing=True)
         query = Query(data=data, message=message, source=source, stream=stream)
         cookie = query.option(dns.edns.OptionType.COOKIE)
         if self._cookies is None or not isinstance(cookie, dns.edns.CookieOption):
@@ -159,7 +170,7 @@ class Responder:
         self.happened[f"cookie-{state.value}"] += 1
         return Query(data=data, message=message, source=source, stream=stream, cookie=cookie, state=state)
 
-    def _decide(self, query: Query) -> Answer | Deferred[Answer | None] | None:
+    def _decide(self, query: Query) -> Answer | Deferred[Answer | None] | Sending | None:
         message = query.message
         if message.edns > 0:
             return _BADVERS
@@ -167,6 +178,9 @@ class Responder:
             # RFC 7873 s5.4: a client that wants nothing but a cookie.
             return _BADCOOKIE if query.state is CookieState.INVALID else _COOKIE_ONLY
         [question] = message.question
+        special = question.rdtype in _TRANSFERS or message.opcode() != dns.opcode.QUERY
+        if special and question.rdclass == dns.rdataclass.IN and self.transfers is not None:
+            return self.transfers.answer(message, query.source, stream=query.stream)
         if question.rdclass not in _CLASSES or question.rdtype in _TRANSFERS:
             return _REFUSED
         if question.rdtype in _META:

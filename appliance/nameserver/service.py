@@ -25,6 +25,7 @@ from appliance.nameserver.responder import Decide, Responder
 from appliance.nameserver.standing import Standing
 from appliance.nameserver.streams import QueryStreams
 from appliance.nameserver.wirecache import WireCache
+from appliance.nameserver.zonetransfers import Transfers
 
 STREAM_BACKLOG = 1024
 
@@ -36,6 +37,7 @@ class NameServer(Service):
     :param answer: decides about a question; None drops it, a Deferred answers it later.
     :param cookies: None: DNS cookies are ignored, and only TCP proves where a query comes from.
     :param standing: what the wire caches ask; None: there are none.
+    :param transfers: None: NOTIFY, AXFR, IXFR and signed queries are refused.
     """
 
     name = "nameserver"
@@ -48,6 +50,7 @@ class NameServer(Service):
         config: DNSConfig,
         cookies: Cookies | None = None,
         standing: Standing | None = None,
+        transfers: Transfers | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoints = config.listen
@@ -55,6 +58,7 @@ class NameServer(Service):
         self.responder = Responder(
             answer, udp_payload=config.udp_payload, cookies=cookies, limiter=self._limiter, seconds=reactor.seconds
         )
+        self.responder.transfers = transfers
         self.caches = [self._cache(standing, cookies, stream=stream) for stream in (False, True)] if standing else []
         if self.caches:
             self.responder.datagrams, self.responder.streams = self.caches

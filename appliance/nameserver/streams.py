@@ -21,6 +21,7 @@ from zope.interface import implementer
 from appliance.config import TCPLimits
 from appliance.nameserver.responder import Responder, Response
 from appliance.nameserver.sources import Source, source_of
+from appliance.nameserver.zonetransfers import Messages
 
 BYTES_A_WAKE_UP = 4096
 """Read at once from one connection: about a hundred pipelined queries, so that nobody else waits long."""
@@ -51,6 +52,8 @@ class QueryStream(DNSProtocol):
     _ready_bytes = 0
     _answered = 0
     _waiting = 0
+    _sending: Messages | None = None
+    """A response of many messages; while there is one, no further queries are read."""
     _closing = False
     _lost = False
     _full = False
@@ -81,11 +84,18 @@ class QueryStream(DNSProtocol):
         if isinstance(response, Deferred):
             self._waiting += 1
             response.addCallback(self._arrived)
-        elif response is not None:
+        elif isinstance(response, bytes):
             self._ready += (_LENGTH.pack(len(response)), response)
             self._ready_bytes += len(response)
             if self._ready_bytes >= MOST_READY:
                 self._flush()
+        elif response is not None:
+            self._flush()
+            self._sending = response
+            self._send_on()
+            # Paused only now: resuming from within would read this query again.
+            if self._sending is not None:
+                super().pauseProducing()
         if self._answered >= self.factory.limits.max_queries:
             self._close()
         elif self._waiting >= MAX_WAITING:
@@ -97,12 +107,29 @@ class QueryStream(DNSProtocol):
             # The transport may pause us for it.
             self.transport.write(b"".join(ready))
 
+    def _send_on(self) -> None:
+        """More messages of one response, for as long as the transport takes them: it pauses us after most."""
+        while self._sending is not None and not self._full and not self._lost:
+            message = next(self._sending, None)
+            if message is None:
+                self._sending = None
+                if not self._closing:
+                    self._resume()
+                elif not self._waiting:
+                    self._end()
+                return
+            self.factory.used(self)
+            self.sendString(message)
+            if self._timer is not None and self._timer.active():
+                self._timer.reset(self.factory.limits.idle_timeout)
+
     def pauseProducing(self) -> None:
         self._full = True
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
         self._full = False
+        self._send_on()
         self._resume()
 
     def readConnectionLost(self) -> None:
@@ -117,6 +144,8 @@ class QueryStream(DNSProtocol):
         self._lost = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        if self._sending is not None:
+            self._sending.close()
         super().connectionLost(reason)
 
     def _arrived(self, response: bytes | None) -> None:
@@ -128,17 +157,18 @@ class QueryStream(DNSProtocol):
             self.sendString(response)
         if not self._closing:
             self._resume()
-        elif not self._waiting:
+        elif not self._waiting and self._sending is None:
             self._end()
 
     def _resume(self) -> None:
-        if self.paused and not self._closing and not self._full and self._waiting < MAX_WAITING:
+        free = not self._full and self._sending is None and self._waiting < MAX_WAITING
+        if self.paused and not self._closing and free:
             super().resumeProducing()
 
     def _close(self) -> None:
         """End when the answers have gone, those that still wait included."""
         self._closing = True
-        if not self._waiting:
+        if not self._waiting and self._sending is None:
             self._end()
 
     def _end(self) -> None:

@@ -77,6 +77,8 @@ def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
     zone = zones.find_for(question.qname, question.qtype)
     if zone is None:
         return Answer(rcode=dns.rcode.REFUSED, authoritative=False)
+    if zone.error is not None:
+        return Answer(rcode=dns.rcode.SERVFAIL, authoritative=False, error=zone.error)
     chain: list[RRset] = []
     name = question.qname
     seen = {name}
@@ -89,7 +91,9 @@ def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
         if target is None:
             return Answer(rcode=dns.rcode.YXDOMAIN, answer=tuple(chain))
         next_zone = zones.find(target)
-        if _feeds_itself(links[0]) or target in seen or next_zone is None or len(seen) > MAX_CHAIN:
+        if next_zone is None or next_zone.error is not None:
+            return Answer(answer=tuple(chain))
+        if _feeds_itself(links[0]) or target in seen or len(seen) > MAX_CHAIN:
             return Answer(answer=tuple(chain))
         seen.add(target)
         zone, name = next_zone, target

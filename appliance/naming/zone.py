@@ -1,12 +1,12 @@
 """
 Zones as look-ups need them, with the sites' names laid over.
 
-Built once from dnspython's parsed zone and then only read.
+Built once from dnspython's parsed zone and then only read.  A zone that is transferred in is replaced as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from ipaddress import IPv6Address
 
 import attrs
@@ -16,7 +16,10 @@ import dns.rdatatype
 import dns.zone
 
 from appliance.naming.names import below, is_under, parent, wire
-from appliance.naming.values import RRset
+from appliance.naming.values import ExtendedError, RRset
+
+NAMES_A_SLICE = 200
+"""Names that :meth:`Zone.slowly` takes in one go: about 2 ms."""
 
 _A, _NS, _SOA, _AAAA = dns.rdatatype.A, dns.rdatatype.NS, dns.rdatatype.SOA, dns.rdatatype.AAAA
 
@@ -53,23 +56,52 @@ class Zone:
     """
     One zone: the nodes it is authoritative for, its cuts, and glue below them.
 
-    :param source: a parsed zone with absolute names, a SOA and an NS at its apex.
+    :param apex: lower-case wire bytes.
+    :ivar error: why it answers nothing; then it has no records.
+    :ivar negative_soa: what a negative answer says; without a record where there is an ``error``.
     """
 
-    def __init__(self, source: dns.zone.Zone) -> None:
+    def __init__(self, apex: bytes, error: ExtendedError | None = None) -> None:
+        self.apex = apex
+        self.error = error
+        self.nodes: dict[bytes, Node] = {apex: Node()}
+        self.negative_soa = RRset(apex, _SOA, 0, ())
+
+    @classmethod
+    def of(cls, source: dns.zone.Zone) -> Zone:
+        """:param source: a parsed zone with absolute names, a SOA and an NS at its apex."""
+        making = cls.slowly(source)
+        while True:
+            try:
+                next(making)
+            except StopIteration as made:
+                zone: Zone = made.value
+                return zone
+
+    @classmethod
+    def slowly(cls, source: dns.zone.Zone) -> Generator[None, None, Zone]:
+        """The same in slices, between which ``source`` must not change; returns the zone at its end."""
         assert source.origin is not None
-        self.apex = wire(source.origin)
-        self.nodes: dict[bytes, Node] = {self.apex: Node()}
-        for name, node in source.nodes.items():
+        zone = cls(wire(source.origin))
+        for count, (name, node) in enumerate(source.nodes.items(), 1):
             owner = wire(name)
-            self._add_path(owner)
-            rrsets = self.nodes[owner].rrsets
+            zone._add_path(owner)
+            rrsets = zone.nodes[owner].rrsets
             for rdataset in node.rdatasets:
                 if rdataset.rdclass == dns.rdataclass.IN:
                     rrsets[rdataset.rdtype] = RRset(owner, rdataset.rdtype, rdataset.ttl, tuple(rdataset))
-        soa = self.nodes[self.apex].rrsets[_SOA]
+            if count % NAMES_A_SLICE == 0:
+                yield
+        soa = zone.nodes[zone.apex].rrsets[_SOA]
         # RFC 2308 s3: the SOA of a negative answer lives no longer than it says a negative answer may live.
-        self.negative_soa = attrs.evolve(soa, ttl=min(soa.ttl, soa.rdatas[0].minimum))  # type: ignore[attr-defined]
+        zone.negative_soa = attrs.evolve(soa, ttl=min(soa.ttl, soa.rdatas[0].minimum))  # type: ignore[attr-defined]
+        return zone
+
+    @property
+    def serial(self) -> int | None:
+        """Of its SOA; None where it has no records."""
+        rdatas = self.negative_soa.rdatas
+        return int(rdatas[0].serial) if rdatas else None  # type: ignore[attr-defined]
 
     def is_cut(self, name: bytes) -> bool:
         """Is authority delegated at ``name``?"""
@@ -93,18 +125,36 @@ class Zone:
 
 
 class Zones:
-    """Every zone, with every site in the zone that is nearest to its name; frozen once built."""
+    """
+    Every zone, with every site in the zone that is nearest to its name; frozen once built.
 
-    def __init__(self, sources: Iterable[dns.zone.Zone] = (), sites: Iterable[SiteNames] = ()) -> None:
-        self._zones: dict[bytes, Zone] = {}
-        for source in sources:
-            zone = Zone(source)
-            self._zones[zone.apex] = zone
+    :param sources: parsed zones, or ours; over these very objects the sites are laid, so nobody else may use them.
+    """
+
+    def __init__(self, sources: Iterable[dns.zone.Zone | Zone] = (), sites: Iterable[SiteNames] = ()) -> None:
+        zones = (source if isinstance(source, Zone) else Zone.of(source) for source in sources)
+        self._zones = {zone.apex: zone for zone in zones}
+        self._laid: dict[bytes, list[tuple[SiteNames, bytes]]] = {}
         for site in sites:
             for name in site.names:
                 zone_of_site = self.find(name)
                 if zone_of_site is not None:
+                    self._laid.setdefault(zone_of_site.apex, []).append((site, name))
                     zone_of_site.lay_over(site, name)
+
+    def with_zone(self, zone: Zone) -> Zones:
+        """
+        The same zones with one replaced; costs the sites of that zone.
+
+        :param zone: new, without sites; there is one of its apex.
+        """
+        assert zone.apex in self._zones
+        for site, name in self._laid.get(zone.apex, ()):
+            zone.lay_over(site, name)
+        changed = Zones()
+        changed._zones = {**self._zones, zone.apex: zone}
+        changed._laid = self._laid
+        return changed
 
     def apexes(self) -> Mapping[bytes, Zone]:
         return self._zones

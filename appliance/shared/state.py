@@ -18,7 +18,7 @@ from appliance.events import (
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Promise
 from appliance.model import Address, Asker, Pool, Site
-from appliance.naming import Answer, NeedsLease, Question, Zones, answer, leased
+from appliance.naming import Answer, NeedsLease, Question, Zone, Zones, answer, leased
 from appliance.shared.byhand import ByHand
 from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
@@ -237,6 +237,14 @@ class SharedState:
             self._configuring.moved_on(event)
 
     # -- changing --------------------------------------------------------------------------------------------------
+
+    def replace_zone(self, zone: Zone) -> None:
+        """
+        A zone has other records from now on.
+
+        :param zone: new, without sites; one of its apex is configured.
+        """
+        self._tables.zones = self._tables.zones.with_zone(zone)
 
     def configure(
         self,

@@ -140,6 +140,34 @@ def site_row(site: Site, leases: Sequence[_Lease], pin: _Pin | None, connections
     }
 
 
+class _Schedule(Protocol):
+    @property
+    def state(self) -> _State: ...
+    @property
+    def refreshed_at(self) -> float | None: ...
+    @property
+    def next_at(self) -> float | None: ...
+
+
+def secondary_row(zone: str, *, primary: str, serial: int | None, schedule: _Schedule, error: str, wall: Wall) -> Row:
+    """
+    A zone that is transferred in.
+
+    :param serial: of what is held; None for nothing.
+    :param error: why the last refresh failed; empty where it did not.
+    """
+    refreshed_at, next_at = schedule.refreshed_at, schedule.next_at
+    return {
+        "zone": zone,
+        "primary": primary,
+        "serial": serial,
+        "state": schedule.state.value,
+        "refreshed_at": wall(refreshed_at) if refreshed_at is not None else None,
+        "next_at": wall(next_at) if next_at is not None else None,
+        "error": error or None,
+    }
+
+
 def ports_of(keys: Keys) -> list[str]:
     """``['80/tcp', '6000-6010/udp']``; runs are put together."""
     runs: list[str] = []

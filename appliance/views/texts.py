@@ -18,10 +18,21 @@ def status_text(status: Mapping[str, Any]) -> str:
         f"{counts['free']} free, {counts['cooling']} cooling, {counts['declined']} declined"
     )
     lines.append(f"{status['connections']} connections; journal {status['journal']}")
+    for zone in status["secondaries"]:
+        lines.append(secondary_text(zone, status["now"]))
     for title in ("dns", "grants", "events"):
         if status[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))
     return "\n".join(lines)
+
+
+def secondary_text(row: Mapping[str, Any], now: float) -> str:
+    """One line about a zone that is transferred in."""
+    serial = f" {row['serial']}" if row["serial"] is not None else ""
+    refreshed = f"refreshed {span(now - row['refreshed_at'])} ago" if row["refreshed_at"] else "never refreshed"
+    coming = f"next in {span(row['next_at'] - now)}" if row["next_at"] is not None else "being refreshed"
+    error = f": {row['error']}" if row["error"] else ""
+    return f"zone {row['zone']}{serial} from {row['primary']}: {row['state']}, {refreshed}, {coming}{error}"
 
 
 def explanation_text(found: Mapping[str, Any]) -> str:

@@ -49,8 +49,6 @@ class KeyTests(SynchronousTestCase):
         """Every listed key is refused where it is listed, and as such."""
         samples = {
             "": "{}",
-            "dns": "dns: {%s: 1}",
-            "dns.zones.*": "dns: {zones: {x: {%s: 1}}}",
             "servers.*": "servers: {x: {%s: 1}}",
             "sites.*": "sites: {x: {%s: 1}}",
             "sites.*.services[]": "sites: {x: {services: [{%s: 1}]}}",

@@ -32,6 +32,7 @@ class InlineTests(SynchronousTestCase):
     def test_records(self) -> None:
         (zone,) = read(ZONE).dns.zones
         self.assertEqual(zone.apex, APEX)
+        assert zone.zone is not None
         self.assertEqual(zone.zone.origin, APEX)
         (address,) = zone.zone.find_rdataset(dns.name.from_text("ns1.example.test"), "A")
         self.assertEqual(address.to_text(), "127.0.0.1")
@@ -72,6 +73,7 @@ class InlineTests(SynchronousTestCase):
     def test_owner_ttl_and_origin_are_kept(self) -> None:
         records = HEAD + "$TTL 300\n$ORIGIN sub\na A 192.0.2.1\n  TXT x\n"
         (zone,) = read(inline(records)).dns.zones
+        assert zone.zone is not None
         name = dns.name.from_text("a.sub.example.test")
         self.assertEqual(zone.zone.find_rdataset(name, "TXT").ttl, 300)
 
@@ -85,6 +87,7 @@ class InlineTests(SynchronousTestCase):
 
     def test_generate(self) -> None:
         (zone,) = read(inline(HEAD + "$GENERATE 1-3 h$ 60 A 192.0.2.$\n")).dns.zones
+        assert zone.zone is not None
         self.assertEqual(len(list(zone.zone.iterate_rdatas("A"))), 3)
         (said,) = self.zone_faults(HEAD + "$GENERATE 1-1000000000 h$ 60 A 192.0.2.1\n")
         self.assertEqual(
@@ -128,7 +131,7 @@ class InlineTests(SynchronousTestCase):
     def test_one_source(self) -> None:
         for keys in ("{}", "{file: x, records: y}"):
             said = faults(f"dns: {{zones: {{example.test: {keys}}}}}")
-            self.assertEqual(said, ["a.yaml:1: dns.zones.example.test: needs exactly one of 'file' and 'records'"])
+            self.assertEqual(said, ["a.yaml:1: dns.zones.example.test: needs exactly one of 'file', 'records' and 'primary'"])
 
     def test_apexes(self) -> None:
         def said(apex: str) -> list[str]:
@@ -195,6 +198,7 @@ class FileTests(SynchronousTestCase):
         self.write("e.zone", HEAD + "$INCLUDE more.zone sub\nb 60 A 192.0.2.2\n")
         self.write("more.zone", "a 60 A 192.0.2.1\n")
         before = self.config().dns.zones[0]
+        assert before.zone is not None
         for name in ("a.sub.example.test", "b.example.test"):
             self.assertTrue(before.zone.get_rdataset(dns.name.from_text(name), "A"), name)
         more = self.write("more.zone", "a 60 A 192.0.2.7\n")

@@ -1,0 +1,151 @@
+"""All zone transfers, in and out, as a service that follows the configuration."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import dns.message
+from twisted.application.service import Service
+from twisted.internet.defer import DeferredSemaphore
+
+from appliance.config import DNSConfig
+from appliance.naming import Answer, Zone, Zones
+from appliance.naming.names import wire
+from appliance.transfers.answering import Answering, Sending
+from appliance.transfers.fetching import Fetching, Patience
+from appliance.transfers.incoming import Bounds
+from appliance.transfers.keys import Keyring, unproven
+from appliance.transfers.notifying import Notifying
+from appliance.transfers.schedule import Chance
+from appliance.transfers.secondary import Secondary, World
+from appliance.transfers.zonefiles import ZoneFiles
+from appliance.views import Row, secondary_row
+
+MOST_INCOMING = 10
+"""Transfers in at once; further zones wait for their turn."""
+FOLDER = "zones"
+
+
+class ZoneTransfers(Service):
+    """
+    :param zones: what is answered from now.
+    :param replace: takes a zone's new records, and answers from them at once.
+    :param folder: the state folder; None keeps transferred zones in memory only.
+    """
+
+    name = "transfers"
+
+    def __init__(
+        self,
+        reactor: Any,
+        zones: Callable[[], Zones],
+        replace: Callable[[Zone], None],
+        folder: Path | None,
+        *,
+        rng: Chance | None = None,
+        wall: Callable[[], float] = time.time,
+        patience: Patience | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._zones = zones
+        self._replace = replace
+        self._answering = Answering(zones)
+        self._notifying = Notifying(reactor)
+        self._secondaries: dict[bytes, Secondary] = {}
+        self._answering.secondaries = self._secondaries
+        self.keyring: Keyring = {}
+        self._world = World(
+            reactor=reactor,
+            rng=rng if rng is not None else random.SystemRandom(),
+            wall=wall,
+            fetching=Fetching(reactor, DeferredSemaphore(MOST_INCOMING), patience or Patience(), bounds or Bounds()),
+            replace=self._replaced,
+            files=ZoneFiles(reactor, folder / FOLDER) if folder is not None else None,
+        )
+
+    # -- following the configuration -----------------------------------------------------------------------------------
+
+    def configure(self, config: DNSConfig, keyring: Keyring) -> None:
+        """
+        Take over another configuration; zones that are still transferred in are kept.
+
+        :meth:`zones_of` is good after it, and :meth:`settle` is to be called when they are answered from.
+        """
+        self.keyring = keyring
+        self._answering.configured = {wire(zone.apex): zone for zone in config.zones}
+        secondary = {wire(zone.apex): zone for zone in config.zones if zone.primary is not None}
+        for apex in [apex for apex in self._secondaries if apex not in secondary]:
+            self._secondaries.pop(apex).stop()
+        for apex, zone in secondary.items():
+            assert zone.primary is not None
+            key = keyring[zone.primary.key] if zone.primary.key is not None else None
+            if apex in self._secondaries:
+                self._secondaries[apex].follow(zone.primary, key)
+            else:
+                self._secondaries[apex] = Secondary(self._world, zone.apex, zone.primary, key)
+                self._secondaries[apex].load()
+        self._notifying.targets = {
+            (wire(zone.apex), endpoint): keyring[zone.transfer.keys[0]] if len(zone.transfer.keys) == 1 else None
+            for zone in config.zones
+            for endpoint in zone.transfer.notify
+        }
+
+    def zones_of(self, config: DNSConfig) -> Iterator[Zone]:
+        """All configured zones as they are to be answered now, new and without sites."""
+        for zone in config.zones:
+            yield self._secondaries[wire(zone.apex)].zone() if zone.zone is None else Zone.of(zone.zone)
+
+    def startService(self) -> None:
+        super().startService()
+        self.settle()
+
+    def settle(self) -> None:
+        """The zones are answered from: whoever is to be told of them is told, and new ones are asked for."""
+        if not self.running:
+            return
+        for secondary in list(self._secondaries.values()):
+            secondary.start()
+        self._notifying.look(self._zones())
+
+    def stopService(self) -> None:
+        """Idempotent.  Transfers out end with their connections."""
+        super().stopService()
+        self._notifying.stop()
+        for secondary in self._secondaries.values():
+            secondary.stop()
+
+    def _replaced(self, zone: Zone) -> None:
+        self._replace(zone)
+        self._notifying.look(self._zones())
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def unproven(self, data: bytes, error: Exception) -> bytes | None:
+        """What to say to a query whose signature is not good; None where ``error`` says something else."""
+        return unproven(data, error, self.keyring)
+
+    def answer(
+        self, query: dns.message.Message, source: IPv4Address | IPv6Address, *, stream: bool
+    ) -> Answer | Sending:
+        """The answer to a NOTIFY, AXFR or IXFR."""
+        return self._answering.answer(query, source, stream=stream)
+
+    def rows(self, wall: Callable[[float], float]) -> list[Row]:
+        """The zones that are transferred in, by name."""
+        return [
+            secondary_row(
+                zone.apex.to_text(omit_final_dot=True),
+                primary=str(zone.primary.address),
+                serial=zone.version.serial if zone.version is not None else None,
+                schedule=zone.schedule,
+                error=zone.error,
+                wall=wall,
+            )
+            for _, zone in sorted(self._secondaries.items())
+        ]
