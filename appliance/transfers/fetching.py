@@ -17,6 +17,7 @@ import dns.xfr
 import dns.zone
 from dns.rdtypes.ANY.SOA import SOA
 from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.task import deferLater
 
 from appliance.model import Endpoint
 from appliance.transfers.asking import PeerFailed, exchange, in_slices, open_stream, read_response, within
@@ -138,6 +139,8 @@ class Fetching:
             while not incoming.done:
                 message = await stream.next(self._reactor, self._patience.message)
                 await in_slices(self._reactor, incoming.feed(message))
+                # However many small ones came at once.
+                await deferLater(self._reactor, 0)
         finally:
             stream.abort()
         if incoming.current:

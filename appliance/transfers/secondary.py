@@ -101,7 +101,7 @@ class Secondary:
         # A file from the future, by whatever clock, is as young as can be.
         age = max(0.0, self._world.wall() - refreshed_at)
         self.schedule.held(_timers(self.version.soa), now - age, now)
-        self.schedule.look(now)
+        self._follow_time(now)
 
     def start(self) -> None:
         self._started = True
@@ -138,6 +138,20 @@ class Secondary:
     def _look(self) -> None:
         now = self._reactor.seconds()
         before = self.schedule.state
+        due = self._follow_time(now)
+        if self.schedule.state is not before:
+            self._world.replace(self.zone())
+        if due:
+            self.schedule.began(now)
+            doing = self._doing = Deferred.fromCoroutine(self._refresh())
+            doing.addErrback(lambda failure: failure.trap(CancelledError) and None)
+            if doing.called:
+                self._doing = None
+        self._wait()
+
+    def _follow_time(self, now: float) -> bool:
+        """:return: whether the primary is to be asked now."""
+        before = self.schedule.state
         due = self.schedule.look(now)
         if self.schedule.state is not before:
             self._log.error(
@@ -145,14 +159,7 @@ class Secondary:
                 event="zone-expired",
                 zone=self._name,
             )
-            self._world.replace(self.zone())
-        if due and self._doing is None:
-            self.schedule.began(now)
-            doing = self._doing = Deferred.fromCoroutine(self._refresh())
-            doing.addErrback(lambda failure: failure.trap(CancelledError) and None)
-            if doing.called:
-                self._doing = None
-        self._wait()
+        return due
 
     def _wait(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -254,7 +261,7 @@ class Secondary:
             # Removed by somebody.
             if written:
                 await self._keep(written=False)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             self._log.error("{event}: {zone}: {reason}", event="zone-not-written", zone=self._name, reason=str(error))
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import dns.name
 import dns.zone
+from twisted.internet.defer import TimeoutError  # noqa: A004
 from twisted.internet.threads import deferToThreadPool
 
 from appliance.config.masterfile import read_zone
@@ -71,7 +72,7 @@ class ZoneFiles:
             raise Unusable(f"{path}: {error}") from None
 
     async def write(self, apex: dns.name.Name, version: Version, refreshed_at: float) -> None:
-        """:raises OSError: when the disk does not take it; TimeoutError when that takes too long."""
+        """:raises OSError: when the disk does not take it, or not in time."""
         data = await in_slices(self._reactor, _text(version.source))
         await self._in_thread(_replace, self.path(apex), data, refreshed_at)
 
@@ -82,14 +83,17 @@ class ZoneFiles:
     async def _in_thread(self, work: Any, *arguments: object) -> None:
         doing = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work, *arguments)
         doing.addTimeout(WRITE_TIMEOUT, self._reactor)
-        await doing
+        try:
+            await doing
+        except TimeoutError:
+            raise OSError(f"the disk took more than {WRITE_TIMEOUT:g} s") from None
 
 
 def _text(source: dns.zone.Zone) -> Generator[None, None, bytes]:
     assert source.origin is not None
     apex = source.origin
     lines = [f"; {apex}, transferred in; the time of this file is that of the last refresh\n"]
-    # The SOA first, as people expect it.
+    # The apex first, as people expect it.
     nodes = {apex: source.nodes[apex], **source.nodes}
     for count, (name, node) in enumerate(nodes.items(), 1):
         lines.append(node.to_text(name, origin=None, relativize=False) + "\n")

@@ -131,7 +131,9 @@ class InlineTests(SynchronousTestCase):
     def test_one_source(self) -> None:
         for keys in ("{}", "{file: x, records: y}"):
             said = faults(f"dns: {{zones: {{example.test: {keys}}}}}")
-            self.assertEqual(said, ["a.yaml:1: dns.zones.example.test: needs exactly one of 'file', 'records' and 'primary'"])
+            self.assertEqual(
+                said, ["a.yaml:1: dns.zones.example.test: needs exactly one of 'file', 'records' and 'primary'"]
+            )
 
     def test_apexes(self) -> None:
         def said(apex: str) -> list[str]:
