@@ -58,25 +58,32 @@ async def exchange(
     :raises PeerFailed: when no good response came.
     """
     protocol = _Exchange(query)
-    interface = "" if to.address.version == 4 else "::"
     try:
-        port = reactor.listenUDP(0, protocol, interface=interface, maxPacketSize=65535)
-    except (CannotListenError, OSError) as error:
-        raise PeerFailed(f"no socket: {error}") from None
-    try:
-        protocol.transport.connect(str(to.address), to.port)
         for wait in waits:
+            if protocol.transport is None:
+                # The first time, and after a refusal, which may end Twisted's port.
+                _open(reactor, protocol, to)
             response = await protocol.ask(reactor, wait)
             if response is not None:
                 return response
     finally:
-        port.stopListening()
+        if protocol.transport is not None:
+            protocol.transport.stopListening()
     raise PeerFailed(f"no answer over UDP{protocol.reason}")
+
+
+def _open(reactor: Any, protocol: DatagramProtocol, to: Endpoint) -> None:
+    interface = "" if to.address.version == 4 else "::"
+    try:
+        port = reactor.listenUDP(0, protocol, interface=interface, maxPacketSize=65535)
+        port.connect(str(to.address), to.port)
+    except (CannotListenError, OSError) as error:
+        raise PeerFailed(f"no socket: {error}") from None
 
 
 class _Exchange(DatagramProtocol):
     noisy = False
-    transport: Any
+    transport: Any = None
 
     def __init__(self, query: dns.message.Message) -> None:
         self._query = query
@@ -111,6 +118,11 @@ class _Exchange(DatagramProtocol):
     def connectionRefused(self) -> None:
         # It may be starting: asked again after the wait.
         self.reason = ": connection refused"
+
+    def stopProtocol(self) -> None:
+        if self._waiting is not None:
+            # Depending on the reactor, this is how it tells of a refusal.
+            self.connectionRefused()
 
 
 def read_response(data: bytes, query: dns.message.Message) -> tuple[dns.message.Message | None, str]:

@@ -139,7 +139,7 @@ class Schedule:
         self._plan(now, self._within(delay))
 
     def abandoned(self, now: float) -> None:
-        """It is not being asked any more, and whoever is asked next may know something else."""
+        """If it was being asked, it is not any more; whoever is asked next may know something else."""
         self._again, self.next_at = False, now
 
     def notified(self, now: float) -> None:

@@ -113,6 +113,7 @@ class Secondary:
             return
         self.primary, self._key = primary, key
         self._abandon()
+        self.schedule.abandoned(self._reactor.seconds())
         if self._started:
             self._look()
 
@@ -133,7 +134,6 @@ class Secondary:
         doing, self._doing = self._doing, None
         if doing is not None:
             doing.cancel()
-            self.schedule.abandoned(self._reactor.seconds())
 
     def _look(self) -> None:
         now = self._reactor.seconds()
