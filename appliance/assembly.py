@@ -137,9 +137,7 @@ class Appliance(Service):
         self.reaper.startService()
         self._secrets = self._cookie_secrets()
         cookies = self._secrets.cookies if self._secrets is not None else None
-        self.nameserver = NameServer(
-            self._reactor, self.state.answer, config.dns, cookies, self.state, self.transfers
-        )
+        self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, cookies, self.state, self.transfers)
         if self._secrets is not None:
             self._secrets.startService()
         self.state.subscribe(self.nameserver.follow)

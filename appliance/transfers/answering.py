@@ -26,6 +26,8 @@ from appliance.transfers.secondary import Secondary
 MOST_OUTGOING = 32
 """Transfers out at once; one more is told to come again (SERVFAIL)."""
 
+_SENT = "{event}: {zone} {serial} to {client}{signed}: {records} records, {bytes} bytes"
+
 Source = IPv4Address | IPv6Address
 Sending = Callable[[dns.message.Message], Outgoing]
 
@@ -93,18 +95,19 @@ class Answering:
 
         def ended(outgoing: Outgoing, complete: bool) -> None:
             self.outgoing.discard(outgoing)
-            write = self._log.info if complete else self._log.warn
-            write(
-                "{event}: {zone} {serial} to {client}{by_whom}: {records} records, {bytes} bytes{how}",
-                event="transfer-sent" if complete else "transfer-cut",
-                zone=to_text(zone.apex),
-                serial=zone.serial,
-                client=str(source),
-                by_whom=f" (key {key.to_text(omit_final_dot=True)})" if key is not None else "",
-                records=outgoing.records,
-                bytes=outgoing.bytes,
-                how="" if complete else "; it took no more",
-            )
+            signed = f" (key {key.to_text(omit_final_dot=True)})" if key is not None else ""
+            told = {
+                "zone": to_text(zone.apex),
+                "serial": zone.serial,
+                "client": str(source),
+                "signed": signed,
+                "records": outgoing.records,
+                "bytes": outgoing.bytes,
+            }
+            if complete:
+                self._log.info(_SENT, event="transfer-sent", **told)
+            else:
+                self._log.warn(_SENT + "; it took no more", event="transfer-cut", **told)
 
         def send(response: dns.message.Message) -> Outgoing:
             outgoing = Outgoing(zone, response, ended)

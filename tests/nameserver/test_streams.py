@@ -231,3 +231,94 @@ class LaterTests(Streams):
         self.ask(stream, "a", "b")
         self.assertEqual(self.names(transport), ["a.example.test.", "b.example.test."])
         self.assertEqual(transport.producerState, "producing")
+
+
+class Sent:
+    """A response of many messages."""
+
+    def __init__(self, count: int) -> None:
+        self._messages = iter([dns.message.make_query(f"m{n}.test", "A").to_wire() for n in range(count)])
+        self.closed = False
+
+    def __next__(self) -> bytes:
+        return next(self._messages)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class SendingTests(Streams):
+    """A response of many messages, such as a zone transfer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sent = Sent(3)
+        plain = self.streams.respond
+
+        def respond(data: bytes, source: Any) -> Any:
+            return self.sent if b"zone" in data else plain(data, source)
+
+        self.streams.respond = respond  # type: ignore[method-assign]
+
+    def test_in_the_order_of_the_questions(self) -> None:
+        transport, stream = self.connect()
+        stream.dataReceived(framed("a.test") + framed("zone.test") + framed("b.test"))
+        self.assertEqual(self.names(transport), ["a.test.", "m0.test.", "m1.test.", "m2.test.", "b.test."])
+        self.assertEqual(transport.producerState, "producing")
+
+    def full(self) -> tuple[Transport, Any]:
+        """A connection that takes one message at a time."""
+        transport, stream = self.connect()
+        write = transport.write
+
+        def pausing(data: bytes) -> None:
+            write(data)
+            stream.pauseProducing()
+
+        transport.write = pausing  # type: ignore[method-assign]
+        return transport, stream
+
+    def test_as_the_transport_takes_them(self) -> None:
+        """And no other question is read meanwhile."""
+        transport, stream = self.full()
+        stream.dataReceived(framed("zone.test") + framed("b.test"))
+        for count in (1, 2, 3):
+            self.assertEqual((len(self.names(transport)), transport.producerState), (count, "paused"))
+            stream.resumeProducing()
+        self.assertEqual(self.names(transport)[3:], ["b.test."])
+
+    def test_whoever_takes_nothing_is_cut_off(self) -> None:
+        """After twice the idle timeout; one that takes a message now and then is not quiet."""
+        transport, stream = self.full()
+        stream.dataReceived(framed("zone.test"))
+        self.clock.advance(9)
+        stream.resumeProducing()
+        self.clock.advance(9)
+        self.assertEqual((transport.disconnecting, transport.aborted), (False, False))
+        self.clock.advance(1)
+        self.assertEqual((transport.disconnecting, transport.aborted), (False, False))
+        self.clock.advance(10)
+        self.assertTrue(transport.aborted)
+
+    def test_a_connection_that_is_lost(self) -> None:
+        """The rest is not made."""
+        _, stream = self.full()
+        stream.dataReceived(framed("zone.test"))
+        stream.connectionLost()
+        self.assertTrue(self.sent.closed)
+
+    def test_it_is_sent_before_the_end(self) -> None:
+        """Of an asker that has closed its half, or has asked as often as it may."""
+        for last in (True, False):
+            self.sent = Sent(3)
+            transport, stream = self.full()
+            stream.dataReceived((b"" if last else framed("a.test") * 2) + framed("zone.test"))
+            if last:
+                stream.readConnectionLost()
+            for _ in range(5):
+                self.assertFalse(transport.disconnecting)
+                stream.resumeProducing()
+                if len(self.names(transport)) == (3 if last else 5):
+                    break
+            stream.resumeProducing()
+            self.assertTrue(transport.disconnecting, last)

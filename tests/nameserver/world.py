@@ -14,7 +14,6 @@ import dns.rcode
 import dns.rdatatype
 import dns.zone
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
 
 from appliance.config import RateLimit
 from appliance.model import Pool
@@ -147,7 +146,7 @@ class World:
         response = (responder or self.responder).respond(
             self.query(asked), stream=asked.stream, source=SOURCES[asked.source]
         )
-        return None if isinstance(response, Deferred) else response
+        return response if isinstance(response, bytes) else None
 
     def ask(self, asked: Asked) -> bytes | None:
         """As the shells do; None where the answer has to wait."""
