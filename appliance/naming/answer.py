@@ -104,11 +104,13 @@ def lacks(zones: Zones, name: bytes, qtype: int) -> bytes | None:
     Is there nothing at a name, whatever is asked for?
 
     :return: the apex of the zone that says so (NXDOMAIN), empty where no zone of ours does (REFUSED); None where there
-        is something, or a CNAME or DNAME leads on.  All such names of a zone are answered alike.
+        is something, a CNAME or DNAME leads on, or nobody can say.  All such names of a zone are answered alike.
     """
     zone = zones.find_for(name, qtype)
     if zone is None:
         return b""
+    if zone.error is not None:
+        return None
     return zone.apex if isinstance(_look_up(zone, name, qtype), _Missing) else None
 
 

@@ -7,7 +7,18 @@ import dns.rdatatype
 import dns.zone
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.naming import Answer, ExtendedError, NeedsLease, Question, SiteNames, Zone, Zones, answer, from_text
+from appliance.naming import (
+    Answer,
+    ExtendedError,
+    NeedsLease,
+    Question,
+    SiteNames,
+    Zone,
+    Zones,
+    answer,
+    from_text,
+    lacks,
+)
 from appliance.naming.zone import NAMES_A_SLICE
 
 HEAD = "@ 60 SOA ns1 h {serial} 7200 3600 1209600 60\n@ 60 NS ns1\nns1 60 A 192.0.2.{serial}\nsite 60 TXT x\n"
@@ -77,6 +88,11 @@ class UnservedTests(SynchronousTestCase):
                 found = ask(self.zones, name, rdtype)
                 assert isinstance(found, Answer)
                 self.assertEqual((found.rcode, found.error, found.authoritative), (dns.rcode.SERVFAIL, LATE, False))
+
+    def test_nobody_knows_what_it_lacks(self) -> None:
+        """So that nothing is taken for NXDOMAIN."""
+        self.assertIsNone(lacks(self.zones, from_text("x.b.test"), dns.rdatatype.A))
+        self.assertEqual(lacks(self.zones, from_text("x.a.test"), dns.rdatatype.A), from_text("a.test"))
 
     def test_a_chain_ends_there(self) -> None:
         """As at a zone of somebody else's: the resolver asks for the rest and hears why."""
