@@ -118,7 +118,8 @@ class Answering:
 
     def _notified(self, apex: bytes, query: dns.message.Message, source: Source) -> Answer:
         if query.question[0].rdtype != dns.rdatatype.SOA:
-            return _error(dns.rcode.FORMERR)
+            # RFC 1996 leaves room for others.
+            return _error(dns.rcode.NOTIMP)
         if apex not in self.configured:
             return _NOT_OURS
         secondary = self.secondaries.get(apex)

@@ -108,12 +108,18 @@ class Schedule:
 
     def deadline(self) -> float | None:
         """When :meth:`look` is worth calling again; None while the primary is asked about records that are not held."""
-        found = [at for at in (self.next_at, self._expires_at()) if at is not None]
+        found = [at for at in (self.next_at, self.expires_at()) if at is not None]
         return min(found, default=None)
+
+    def expires_at(self) -> float | None:
+        """When what is held may not be served any more; None where it is not served."""
+        if self.refreshed_at is None or self.state is ZoneState.EXPIRED:
+            return None
+        return self.refreshed_at + self._timers.expire
 
     def look(self, now: float) -> bool:
         """:return: whether the primary is to be asked now; the state follows the time."""
-        expires_at = self._expires_at()
+        expires_at = self.expires_at()
         if expires_at is not None and now >= expires_at:
             self._follow(_Event.RAN_OUT)
         return self.next_at is not None and now >= self.next_at
@@ -169,11 +175,6 @@ class Schedule:
 
     def _within(self, interval: float) -> float:
         return interval * self._rng.uniform(EARLIEST, 1.0)
-
-    def _expires_at(self) -> float | None:
-        if self.refreshed_at is None or self.state is ZoneState.EXPIRED:
-            return None
-        return self.refreshed_at + self._timers.expire
 
     def _follow(self, event: _Event) -> None:
         self.state = _NEXT[self.state, event]

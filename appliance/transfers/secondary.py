@@ -141,7 +141,7 @@ class Secondary:
         due = self._follow_time(now)
         if self.schedule.state is not before:
             self._world.replace(self.zone())
-        if due:
+        if due and self._doing is None:
             self.schedule.began(now)
             doing = self._doing = Deferred.fromCoroutine(self._refresh())
             doing.addErrback(lambda failure: failure.trap(CancelledError) and None)
@@ -164,7 +164,8 @@ class Secondary:
     def _wait(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        deadline = self.schedule.deadline()
+        # A refresh that still waits for the disk looks again when it ends.
+        deadline = self.schedule.deadline() if self._doing is None else self.schedule.expires_at()
         if self._started and deadline is not None:
             self._timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._look)
 

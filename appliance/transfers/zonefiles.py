@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class ZoneFiles:
     def __init__(self, reactor: Any, folder: Path) -> None:
         self._reactor = reactor
         self._folder = folder
+        # A refresh that was given up may still be writing when the next one does.
+        self._writing = threading.Lock()
 
     def path(self, apex: dns.name.Name) -> Path:
         name = quote(apex.to_text(omit_final_dot=True), safe="")
@@ -74,11 +77,16 @@ class ZoneFiles:
     async def write(self, apex: dns.name.Name, version: Version, refreshed_at: float) -> None:
         """:raises OSError: when the disk does not take it, or not in time."""
         data = await in_slices(self._reactor, _text(version.source))
-        await self._in_thread(_replace, self.path(apex), data, refreshed_at)
+        await self._in_thread(self._replace, self.path(apex), data, refreshed_at)
 
     async def touch(self, apex: dns.name.Name, refreshed_at: float) -> None:
         """It is still the newest version.  Raises as :meth:`write` does."""
         await self._in_thread(os.utime, self.path(apex), (refreshed_at, refreshed_at))
+
+    def _replace(self, path: Path, data: bytes, refreshed_at: float) -> None:
+        """In a thread."""
+        with self._writing:
+            _replace(path, data, refreshed_at)
 
     async def _in_thread(self, work: Any, *arguments: object) -> None:
         doing = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work, *arguments)
@@ -103,7 +111,7 @@ def _text(source: dns.zone.Zone) -> Generator[None, None, bytes]:
 
 
 def _replace(path: Path, data: bytes, refreshed_at: float) -> None:
-    """In a thread: the file is as it was, or complete."""
+    """The file is as it was, or complete."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)

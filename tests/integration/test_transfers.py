@@ -123,6 +123,43 @@ class KdigTests(TransferCase):
         self.assertIn("BADSIG", self.kdig("open.test", "SOA", "-y", f"hmac-sha256:{KEY}:{wrong}"))
 
 
+class SecretTests(TransferCase):
+    def test_a_secret_that_others_can_read(self) -> None:
+        """A start is refused with a line that says what to do; so is a reload, and what ran before runs on."""
+        self.write(f"keys.test: {{{self.zone_file('keys.test', 7)}, transfer: {{keys: [{KEY}]}}}}")
+        secret = self.folder / "secret"
+        secret.chmod(0o644)
+        refused = Running("--config", str(self.file))
+        self.assertEqual(refused.ended(), 1)
+        self.assertIn(f"others can read it (mode 644); chmod 600 {secret}", refused.output())
+        refused.stop()
+        secret.chmod(0o600)
+        running = self.start()
+        secret.chmod(0o644)
+        running.hang_up()
+        running.wait_for("reload-refused: dns.tsig.xfr.test.secret: ")
+        self.assertIn("7 records", self.kdig("keys.test", "AXFR", *SIGNED))
+
+    def test_another_secret(self) -> None:
+        """Counts after a reload."""
+        self.write(f"keys.test: {{{self.zone_file('keys.test', 7)}, transfer: {{keys: [{KEY}]}}}}")
+        running = self.start()
+        other = SECRET.replace("MDEy", "MDEx")
+        (self.folder / "secret").write_text(other)
+        running.hang_up()
+        running.wait_for("reloaded: ")
+        self.assertNotIn("records", self.kdig("keys.test", "AXFR", *SIGNED))
+        self.assertIn("7 records", self.kdig("keys.test", "AXFR", "-y", f"hmac-sha256:{KEY}:{other}"))
+
+    def test_a_secret_of_our_own(self) -> None:
+        """Made in the state folder, for the other side."""
+        self.write(f"keys.test: {{{self.zone_file('keys.test', 7)}, transfer: {{keys: [{KEY}]}}}}")
+        self.file.write_text(self.file.read_text().replace("{secret: secret}", "{}"))
+        self.start()
+        made = (self.folder / "state" / f"{KEY}.tsig").read_text().strip()
+        self.assertIn("7 records", self.kdig("keys.test", "AXFR", "-y", f"hmac-sha256:{KEY}:{made}"))
+
+
 class KnotTests(TransferCase):
     def test_it_is_our_secondary(self) -> None:
         """It has the zone after our start, and again after each reload with a newer serial."""

@@ -213,6 +213,14 @@ class OutgoingTests(World):
         late.want_tsig_sign = False
         with self.assertRaises(dns.tsig.PeerBadTime):
             await served.ask(late)
+        # dnspython does not look at its signature.
+        told = served.transfers.unproven(late.to_wire(), dns.tsig.BadTime())
+        response = dns.message.from_wire(told, keyring=False)
+        assert response.tsig is not None
+        tsig, response.tsig = response.tsig[0], None
+        self.assertEqual((tsig.time_signed, len(tsig.other)), (1_700_000_000, 6))
+        signed, _ = dns.tsig.sign(response.to_wire(), KEY, tsig.replace(mac=b""), tsig.time_signed, late.mac)
+        self.assertEqual(tsig.mac, signed.mac)
 
     async def test_without_keys(self) -> None:
         """A signed query is told so, not answered as if nothing were."""
