@@ -24,12 +24,12 @@ from appliance.events import Recovered
 from appliance.interfaces import DataPath
 from appliance.model import Address
 from appliance.nameserver import CookieSecrets, NameServer
-from appliance.naming import SiteNames, Zones, from_text
+from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, maximum_ttl
+from appliance.shared import SharedState, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
-from appliance.transfers import Keyring, ZoneTransfers, keyring_of
+from appliance.transfers import ZoneTransfers
 
 _ONLY_AT_START = (
     "name",
@@ -130,8 +130,9 @@ class Appliance(Service):
     def _open(self, recovered: Recovered) -> None:
         """Everything that is not the state folder."""
         config = self.config
-        self.transfers.configure(config.dns, self._keyring(config))
-        self.state.configure(config.pools, config.sites, self._zones_of(config), recovered)
+        self.transfers.configure(config.dns, self.transfers.keys(config.dns))
+        zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
+        self.state.configure(config.pools, config.sites, zones, recovered)
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
@@ -164,24 +165,6 @@ class Appliance(Service):
         if path is None and self.config.state_directory is not None:
             path = Path(self.config.state_directory) / COOKIE_FILE
         return CookieSecrets(self._reactor, path, own=config.secret is None)
-
-    def _keyring(self, config: Config) -> Keyring:
-        """The state folder is the one that this process began with."""
-        folder = self.config.state_directory
-        return keyring_of(config.dns.tsig, Path(folder) if folder is not None else None)
-
-    def _zones_of(self, config: Config) -> Zones:
-        """The zones with the sites laid over them; AAAA answers live as long as an address may at most."""
-        sites = (
-            SiteNames(
-                site=site.name,
-                names=tuple(from_text(name) for name in (site.name, *site.aliases)),
-                ipv6=site.ipv6,
-                ipv6_ttl=maximum_ttl(config.pools, site),
-            )
-            for site in config.sites.values()
-        )
-        return Zones(self.transfers.zones_of(config.dns), sites)
 
     def _make_doors(self) -> list[Service]:
         """What lets people in."""
@@ -216,7 +199,7 @@ class Appliance(Service):
         """
         try:
             config = self._read()
-            keyring = self._keyring(config)
+            keyring = self.transfers.keys(config.dns)
             if self._secrets is not None:
                 self._secrets.reread()
             if self.nameserver is not None:
@@ -233,7 +216,9 @@ class Appliance(Service):
             config.dns.zones == before.dns.zones and config.sites == before.sites and config.pools == before.pools
         )
         self.transfers.configure(config.dns, keyring)
-        zones = self.state.zones if same_names else self._zones_of(config)
+        zones = self.state.zones
+        if not same_names:
+            zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         if self.store is not None:
             self.store.allow(_bounds(config))
         self.state.configure(config.pools, config.sites, zones)

@@ -9,6 +9,7 @@ that may refuse; subscribers only hear of it afterwards.  Requirements 1.1 to 1.
 
 from appliance.shared.outcome import Refusal
 from appliance.shared.pinning import maximum_ttl
+from appliance.shared.sitenames import site_names
 from appliance.shared.state import SharedState
 
-__all__ = ["Refusal", "SharedState", "maximum_ttl"]
+__all__ = ["Refusal", "SharedState", "maximum_ttl", "site_names"]

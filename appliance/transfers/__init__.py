@@ -11,7 +11,6 @@ From the outside in: ``service``; ``answering`` and ``outgoing`` (out); ``second
 
 from appliance.transfers.fetching import Patience
 from appliance.transfers.incoming import Bounds
-from appliance.transfers.keys import Keyring, keyring_of
 from appliance.transfers.service import ZoneTransfers
 
-__all__ = ["Bounds", "Keyring", "Patience", "ZoneTransfers", "keyring_of"]
+__all__ = ["Bounds", "Patience", "ZoneTransfers"]

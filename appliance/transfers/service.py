@@ -19,7 +19,7 @@ from appliance.naming.names import wire
 from appliance.transfers.answering import Answering, Sending
 from appliance.transfers.fetching import Fetching, Patience
 from appliance.transfers.incoming import Bounds
-from appliance.transfers.keys import Keyring, unproven
+from appliance.transfers.keys import Keyring, keyring_of, unproven
 from appliance.transfers.notifying import Notifying
 from appliance.transfers.schedule import Chance
 from appliance.transfers.secondary import Secondary, World
@@ -55,6 +55,7 @@ class ZoneTransfers(Service):
         self._reactor = reactor
         self._zones = zones
         self._replace = replace
+        self._folder = folder
         self._answering = Answering(zones)
         self._notifying = Notifying(reactor)
         self._secondaries: dict[bytes, Secondary] = {}
@@ -70,6 +71,14 @@ class ZoneTransfers(Service):
         )
 
     # -- following the configuration -----------------------------------------------------------------------------------
+
+    def keys(self, config: DNSConfig) -> Keyring:
+        """
+        The keys of a configuration with their secrets; changes nothing but that one may be made.
+
+        :raises SecretError: when a file cannot be read or made, others can read it, or it holds something else.
+        """
+        return keyring_of(config.tsig, self._folder)
 
     def configure(self, config: DNSConfig, keyring: Keyring) -> None:
         """

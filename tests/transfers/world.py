@@ -30,7 +30,7 @@ from appliance.config import Config, loads
 from appliance.model import Asker
 from appliance.nameserver import NameServer
 from appliance.naming import Answer, NeedsLease, Question, SiteNames, Zone, Zones, answer, from_text, leased
-from appliance.transfers import Bounds, Patience, ZoneTransfers, keyring_of
+from appliance.transfers import Bounds, Patience, ZoneTransfers
 from tests.integration.process import free_port, own_address
 
 reactor: Any = global_reactor
@@ -84,7 +84,7 @@ class Served:
         self.transfers = ZoneTransfers(
             reactor, lambda: self.zones, self.replace, self.folder, patience=self._patience, bounds=self._bounds
         )
-        self.transfers.configure(config.dns, keyring_of(config.dns.tsig, self.folder))
+        self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         self.zones = Zones(self.transfers.zones_of(config.dns), self.sites)
         self.server = NameServer(reactor, self.answer, config.dns, None, None, self.transfers)
         self.server.startService()
@@ -93,7 +93,7 @@ class Served:
 
     def reload(self, text: str) -> None:
         config = self.config(text)
-        self.transfers.configure(config.dns, keyring_of(config.dns.tsig, self.folder))
+        self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         self.zones = Zones(self.transfers.zones_of(config.dns), self.sites)
         self.transfers.settle()
 
