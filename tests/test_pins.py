@@ -97,7 +97,10 @@ class PromiseTests(SynchronousTestCase):
         until = setting.state.lease(A).until  # type: ignore[union-attr]
         setting.configure([ONE], A, B)
         self.assertEqual(setting.state.lease(A).ttl, 60)  # type: ignore[union-attr]
+        setting.clock.advance(9)
         setting.state.by_hand.unpin(A)
+        [lease] = setting.state.tables()["public"].held()
+        self.assertGreaterEqual(lease.ends_at, 9 + 3600, "cooling is never shorter than the longest promise")
         self.assertGreaterEqual(self.until_b_has_it(setting), until)
 
     def test_over_restarts(self) -> None:

@@ -130,7 +130,7 @@ class Pinning:
             state=State.COOLING,
             granted_at=pin.since,
             promised_until=promised_until,
-            ends_at=max(promised_until, now + pool.periods.cooling) + pool.periods.grace,
+            ends_at=max(promised_until, now + max(pool.periods.cooling, longest)) + pool.periods.grace,
             longest=longest,
             unused=0,
             requests=0.0,
