@@ -48,7 +48,7 @@ ASKERS = [
     Asker(IPv4Address(f"198.51.{network}.7"), proof) for network in (100, 101) for proof in (Proof.NONE, Proof.STREAM)
 ]
 PERIODS = attrs.evolve(fakes.PERIODS, hold=90)
-PAUSES = [0.0, 0.0, 0.5, 15.0, 100.0]
+PAUSES = [0.0, 0.5, 15.0, 35.0, 100.0]
 """How long nobody runs."""
 
 
@@ -215,12 +215,10 @@ class Model(Invariants):
             st.tuples(st.just("pin"), st.tuples(st.sampled_from(NAMES), st.sampled_from(ADDRESSES))),
             st.tuples(st.just("unpin"), st.sampled_from(NAMES)),
             st.tuples(st.just("release"), st.tuples(st.sampled_from(ADDRESSES), st.booleans())),
-            st.tuples(st.just("stop"), st.sampled_from(PAUSES)),
-            st.tuples(st.just("crash"), st.tuples(st.sampled_from(PAUSES), st.integers(0, 3), st.booleans())),
         )
     )
     def hand(self, hand: tuple[str, Any]) -> None:
-        """A person does something, or the machine dies."""
+        """A person does something."""
         try:
             match hand:
                 case "pin", (name, address):
@@ -229,16 +227,21 @@ class Model(Invariants):
                     self.state.by_hand.unpin(name)
                 case "release", (address, at_once):
                     self.state.by_hand.release(address, at_once=at_once)
-                case "stop", pause:
-                    self._stop()
-                    self._start(pause, crashed=self.setting.journal.failure is not None)
-                case "crash", (pause, lost, synced):
-                    self.setting.journal.crash(lost=lost, now=self.now(), synced=synced)
-                    if not synced:
-                        self.unsure_until = self.now() + pause + self.periods.maximum + self.periods.grace
-                    self._start(pause, crashed=True)
         except RequestError:
             pass
+
+    @rule(pause=st.sampled_from(PAUSES), how=st.sampled_from(["stop", "crash", "unsure"]), lost=st.integers(0, 3))
+    def restart(self, pause: float, how: str, lost: int) -> None:
+        """In order, or the machine dies; some time later the process starts again."""
+        journal = self.setting.journal
+        if how == "stop":
+            self._stop()
+            self._start(pause, crashed=journal.failure is not None)
+            return
+        journal.crash(lost=lost, now=self.now(), synced=how == "crash")
+        if how == "unsure":
+            self.unsure_until = self.now() + pause + self.periods.maximum + self.periods.grace
+        self._start(pause, crashed=True)
 
     def _stop(self) -> None:
         """In order, where the disk takes it."""
@@ -262,7 +265,11 @@ class Model(Invariants):
         self.setting.state.subscribe(self._hear)
         self._configure(self.configured, names, recovered)
         leases = {(lease.address, lease.site): lease for lease in self.state.tables()["public"].held()}
-        for place in self.promises.until:
+        for place in list(self.promises.until):
+            if unsure and place not in leases and place[0] not in self.configured.addresses:
+                # Nothing is known of it, and nothing says that it is ours: it does not rest (docs/leases.rst).
+                del self.promises.until[place]
+                continue
             until, ended = self.promises.last(place), self.promises.ended
             pinned = self.state.pins.at(place[0])
             if place not in leases and not (pinned is not None and pinned.site == place[1]):
