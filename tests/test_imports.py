@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 RANKS: dict[str, int] = {
-    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces"), 0),
+    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces", "secretfiles"), 0),
     **dict.fromkeys(("leasing", "naming", "views"), 1),
     "shared": 2,
     **dict.fromkeys(("nameserver", "nat", "store", "control", "transfers", "reaper", "demo"), 3),
@@ -31,6 +31,7 @@ SAME_RANK = {
     ("events", "model"),
     ("interfaces", "events"),
     ("interfaces", "model"),
+    ("secretfiles", "errors"),
 }
 """Values may build on values."""
 

@@ -105,6 +105,22 @@ def path(node: Node, faults: Faults) -> str:
     return name
 
 
+def secret_file(looks: str) -> Reader[str]:
+    """
+    A reader of the name of a file with a secret.
+
+    :param looks: a pattern of what the secret itself looks like, which would else become the name of a new file.
+    """
+
+    def read(node: Node, faults: Faults) -> str:
+        name = path(node, faults)
+        if re.fullmatch(looks, name):
+            raise faults.wrong(node, "found what looks like the secret itself; allowed: the path of a file that has it")
+        return name
+
+    return read
+
+
 def address(node: Node, faults: Faults) -> IPv4Address | IPv6Address:
     """A reader of one address that a host can have."""
     try:

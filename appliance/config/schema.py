@@ -25,6 +25,7 @@ from appliance.config.scalars import (
     host_name,
     integer,
     path,
+    secret_file,
     text,
     yes_no,
 )
@@ -164,14 +165,6 @@ def _named_server(node: Node, faults: Faults) -> Fields:
     return {"server": attrs.evolve(_server(node, faults), name=node.path.removeprefix("servers."))}
 
 
-def _secret_file(node: Node, faults: Faults) -> str:
-    """A reader of the name of a file with a secret; the secret itself would become the name of a new file."""
-    name = path(node, faults)
-    if re.fullmatch(r"[0-9a-fA-F]{32,}", name):
-        raise faults.wrong(node, "found what looks like the secret itself; allowed: the path of a file that has it")
-    return name
-
-
 def _told(node: Node, faults: Faults) -> str:
     """A reader of text that askers of the name server are told, which has to fit into a TXT record; may be empty."""
     if node.kind == "text" and not node.text:
@@ -197,7 +190,9 @@ _ZONE = Shape(
         "transfer": Key(transfer, None),
     },
 )
-_COOKIES = Shape("dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(_secret_file), None)})
+_COOKIES = Shape(
+    "dns.cookies", {"enabled": Key(yes_no, True), "secret": Key(placed(secret_file(r"[0-9a-fA-F]{32,}")), None)}
+)
 _DNS = Shape(
     "dns",
     {

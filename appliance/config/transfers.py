@@ -5,7 +5,6 @@ The keys of ``dns`` that are about zone transfers: TSIG keys, where a zone comes
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypedDict
@@ -15,7 +14,7 @@ import dns.name
 
 from appliance.config.faults import Faults, Unusable
 from appliance.config.limits import network
-from appliance.config.scalars import choice, endpoint, path, text
+from appliance.config.scalars import choice, endpoint, secret_file, text
 from appliance.config.shapes import Fields, Key, Placed, Shape, placed, sequence
 from appliance.config.tree import Node, shorten
 from appliance.config.values import Primary, TransferConfig, TSIGAlgorithm, TSIGKey
@@ -41,14 +40,6 @@ class TransferFields(TypedDict, total=False):
     notify: tuple[Placed[Endpoint], ...]
 
 
-def _secret_file(node: Node, faults: Faults) -> str:
-    """A reader of the name of a file with a secret; the secret itself would become the name of a new file."""
-    name = path(node, faults)
-    if re.fullmatch(r"[0-9A-Za-z+/]{16,}={1,2}", name):
-        raise faults.wrong(node, "found what looks like the secret itself; allowed: the path of a file that has it")
-    return name
-
-
 def _peer(node: Node, faults: Faults) -> Endpoint:
     """A reader of another server's endpoint."""
     found = endpoint(node, faults)
@@ -71,7 +62,10 @@ def _algorithm(node: Node, faults: Faults) -> TSIGAlgorithm:
 
 _TSIG = Shape(
     "dns.tsig.*",
-    {"algorithm": Key(_algorithm, TSIGAlgorithm.SHA256), "secret": Key(placed(_secret_file), None)},
+    {
+        "algorithm": Key(_algorithm, TSIGAlgorithm.SHA256),
+        "secret": Key(placed(secret_file(r"[0-9A-Za-z+/]{16,}={1,2}")), None),
+    },
 )
 _PRIMARY = Shape("dns.zones.*.primary", {"address": Key(placed(_peer)), "key": Key(placed(text), None)})
 _TRANSFER = Shape(

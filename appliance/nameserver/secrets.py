@@ -20,8 +20,9 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from appliance.errors import ListenError
+from appliance.errors import SecretError
 from appliance.nameserver.cookies import Cookies
+from appliance.secretfiles import read_secret, write_secret
 
 SECRET_BYTES = 16
 MOST_SECRETS = 8
@@ -32,6 +33,8 @@ CHANGED_AFTER = 86400.0
 
 LOOKED_AT_EVERY = 3600.0
 
+_PLACE = "dns.cookies.secret"
+
 
 class CookieSecrets(Service):
     """
@@ -40,7 +43,7 @@ class CookieSecrets(Service):
     :param path: None: the secrets are in memory only.
     :param own: nobody else has a part in the file.
     :param wall: seconds since 1970, as files have them.
-    :raises ListenError: when the file cannot be read or made.
+    :raises SecretError: when the file cannot be read or made.
     """
 
     name = "cookie-secrets"
@@ -70,7 +73,7 @@ class CookieSecrets(Service):
         """
         Follow the file; for a reload.
 
-        :raises ListenError: when it cannot be used; then nothing has changed.
+        :raises SecretError: when it cannot be used; then nothing has changed.
         """
         if self._path is not None:
             self.cookies.secrets = secrets_from(self._path)
@@ -100,37 +103,27 @@ class CookieSecrets(Service):
 
 def secrets_from(path: Path) -> tuple[bytes, ...]:
     """
-    The secrets in a file, which is made, with mode 600, where it is missing.
+    The secrets in a file, which is made where it is missing.
 
-    :raises ListenError: when it cannot be read or made, others can read it, or it holds something else.
+    :raises SecretError: when it cannot be read or made, others can read it, or it holds something else.
     """
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_secrets(path, [os.urandom(SECRET_BYTES)])
-        mode = path.stat().st_mode & 0o777
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ListenError(f"dns.cookies.secret: {path}: {error}") from error
-    if mode & 0o077:
-        raise ListenError(f"dns.cookies.secret: {path}: others can read it (mode {mode:o}); chmod 600 {path}")
+        text = read_secret(_PLACE, path)
+    except OSError as error:
+        raise SecretError(f"{_PLACE}: {path}: {error.strerror}") from None
     try:
         secrets = tuple(bytes.fromhex(line) for line in text.split())
     except ValueError:
         secrets = ()
     if not 1 <= len(secrets) <= MOST_SECRETS or any(len(secret) != SECRET_BYTES for secret in secrets):
         wanted = f"1 to {MOST_SECRETS} lines of 32 hexadecimal digits"
-        raise ListenError(f"dns.cookies.secret: {path}: not {wanted}; remove it and a new one is made")
+        raise SecretError(f"{_PLACE}: {path}: not {wanted}; remove it and a new one is made")
     return secrets
 
 
 def write_secrets(path: Path, secrets: Sequence[bytes]) -> None:
-    """Replace the file at once and for good; raises OSError."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("".join(f"{secret.hex()}\n" for secret in secrets))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    """Replace the file; raises OSError."""
+    write_secret(path, "".join(f"{secret.hex()}\n" for secret in secrets))

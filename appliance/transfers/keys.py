@@ -28,6 +28,7 @@ import dns.tsig
 
 from appliance.config import TSIGKey
 from appliance.errors import SecretError
+from appliance.secretfiles import read_secret, write_secret
 
 Keyring = Mapping[dns.name.Name, dns.tsig.Key]
 
@@ -63,32 +64,20 @@ def keyring_of(keys: Iterable[TSIGKey], folder: Path | None) -> Keyring:
 def _make(place: str, path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.new")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(MADE_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        write_secret(path, base64.b64encode(os.urandom(MADE_BYTES)).decode() + "\n")
     except OSError as error:
-        raise SecretError(f"{place}: {path}: {error}") from error
+        raise SecretError(f"{place}: {path}: {error.strerror}") from None
 
 
 def _read(place: str, path: Path) -> bytes:
     try:
-        mode = path.stat().st_mode & 0o777
-        text = path.read_bytes()
+        text = read_secret(place, path)
     except FileNotFoundError:
         told = "the other side has the same secret, so none can be made up here"
         raise SecretError(f"{place}: {path} is missing; {told}") from None
-    except OSError as error:
-        raise SecretError(f"{place}: {path}: {error}") from error
-    if mode & 0o077:
-        raise SecretError(f"{place}: {path}: others can read it (mode {mode:o}); chmod 600 {path}")
     try:
-        secret = base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
+        secret = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
         raise SecretError(f"{place}: {path}: not base64") from None
     if len(secret) < LEAST_BYTES:
         raise SecretError(f"{place}: {path}: found {len(secret)} bytes; allowed: at least {LEAST_BYTES}")
