@@ -53,7 +53,7 @@ class QueryStream(DNSProtocol):
     _answered = 0
     _waiting = 0
     _sending: Messages | None = None
-    """A response of many messages; while there is one, no further queries are read."""
+    """A response of many messages; while there is one, the transport is full, and no further queries are read."""
     _closing = False
     _lost = False
     _full = False
@@ -161,8 +161,7 @@ class QueryStream(DNSProtocol):
             self._end()
 
     def _resume(self) -> None:
-        free = not self._full and self._sending is None and self._waiting < MAX_WAITING
-        if self.paused and not self._closing and free:
+        if self.paused and not self._closing and not self._full and self._waiting < MAX_WAITING:
             super().resumeProducing()
 
     def _close(self) -> None:
