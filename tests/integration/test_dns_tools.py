@@ -15,8 +15,6 @@ from tests.integration.test_leases import OPEN, PERIOD, LeaseCase
 
 
 class ToolsCase(LeaseCase):
-    limit = "{responses_per_second: 0}"
-
     def setUp(self) -> None:
         super().setUp()
         self.zone_file = self.folder / "example.test.zone"
@@ -24,7 +22,7 @@ class ToolsCase(LeaseCase):
         server = self.server("s")
         (self.folder / "appliance.yaml").write_text(
             "appliance: {state_directory: state, stop_timeout: 0s, name: ams1}\n"
-            f"dns: {{listen: ['{self.dns}:{self.dns_port}'], rate_limit: {self.limit}, version: four, "
+            f"dns: {{listen: ['{self.dns}:{self.dns_port}'], {self.limit}version: four, "
             "client_subnet: true, zones: {example.test: {file: example.test.zone}}}\n"
             f"pools: {{public: {{addresses: [{self.address(1)}], {PERIOD}, {OPEN}}}}}\n"
             f"sites: {{site.example.test: {{{self.to(server)}}}}}\n"
@@ -112,7 +110,7 @@ class ToolTests(ToolsCase):
 
 
 class FloodTests(ToolsCase):
-    limit = "{responses_per_second: 20, slip: 2}"
+    limit = "rate_limit: {responses_per_second: 20, slip: 2}, "
 
     def test_rate_limit(self) -> None:
         """A thousand questions with one source: some answers, then silence and TC=1; who comes over TCP is answered."""

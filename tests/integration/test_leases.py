@@ -62,6 +62,9 @@ class Echo:
 class LeaseCase(TestCase):
     """A process with ``pool`` as its pool's keys, and helpers to ask it."""
 
+    limit = "rate_limit: {responses_per_second: 0}, "
+    """One client asks for all of them here."""
+
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="appliance-test-"))
         self.addCleanup(shutil.rmtree, self.folder)
@@ -83,7 +86,8 @@ class LeaseCase(TestCase):
         lines = "".join(f"  {name}.example.test: {{{text}}}\n" for name, text in sites.items())
         (self.folder / "appliance.yaml").write_text(
             f"appliance: {{state_directory: state, stop_timeout: 0s{more}}}\n"
-            f"dns: {{listen: ['{self.dns}:{self.dns_port}'], zones: {{example.test: {{records: \"{ZONE}\"}}}}}}\n"
+            f"dns: {{listen: ['{self.dns}:{self.dns_port}'], {self.limit}"
+            f'zones: {{example.test: {{records: "{ZONE}"}}}}}}\n'
             f"pools: {{public: {{addresses: [{self.address(1)}-{self.address(addresses)}], {pool}}}}}\n"
             f"sites:\n{lines}"
         )
