@@ -158,6 +158,16 @@ class PortTests(SynchronousTestCase):
         self.assertEqual(self.ports(NAME), [81])
         self.assertTrue(self.got("b.example.test"))
 
+    def test_a_new_port_that_cannot_be_opened(self) -> None:
+        """The site goes on with its address, and no neighbour gets the port that its answers are for."""
+        self.configure(80, 81)
+        self.got(NAME)
+        self.setting.path.taken.add((FIRST, NAME))
+        self.configure(81, 81)
+        self.assertTrue(self.got(NAME))
+        self.assertFalse(self.got("b.example.test"))
+        self.assertEqual(self.ports(NAME), [80, 81])
+
     def test_over_a_new_grant(self) -> None:
         """The site takes its cooling address up again, with the new port; the old one cools on."""
         self.configure(80, 80)

@@ -158,6 +158,10 @@ class Ending:
         neighbours = self._book.addresses.holders(lease.address)
         return all(other is lease or other.keys.isdisjoint(keys) for other in neighbours)
 
+    def claim(self, lease: Lease, keys: Keys) -> None:
+        """More ports are its site's there, whether they are open or not."""
+        self._book.addresses.rekey(lease, joined(keys, lease.keys))
+
     def become(self, lease: Lease, site: Site, server: Server) -> None:
         """
         Its site was configured anew.

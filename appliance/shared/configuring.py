@@ -219,12 +219,14 @@ class Configuring:
             lease.given_up |= lease.pending
             self._telling.publish(table.ending.let_go(lease, now, "its new ports are another site's there"))
             return
+        before = lease.keys
         try:
             self._data_path.open(lease.address, site, server)
         except DataPathError as error:
             complain(site.name, lease.address, "stays as it was", error)
-            return
-        before = lease.keys
-        table.ending.become(lease, site, server)
+            # Its answers are for the new ports, too: no neighbour is to have them meanwhile.
+            table.ending.claim(lease, site.keys)
+        else:
+            table.ending.become(lease, site, server)
         if lease.keys != before:
             self._telling.publish([LeaseExtended(at=now, lease=table.record(lease, now))])
