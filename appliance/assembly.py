@@ -200,8 +200,7 @@ class Appliance(Service):
         try:
             config = self._read()
             keyring = self.transfers.keys(config.dns)
-            if self._secrets is not None:
-                self._secrets.reread()
+            secrets = self._secrets.read() if self._secrets is not None else ()
             if self.nameserver is not None:
                 self.nameserver.configure(config.dns)
         except ApplianceError as error:
@@ -209,6 +208,8 @@ class Appliance(Service):
             for line in lines:
                 self._log.error("{event}: {reason}", event="reload-refused", reason=line)
             return False, "\n".join(["refused; what ran before still runs:", *lines])
+        if self._secrets is not None:
+            self._secrets.take(secrets)
         before, self.config = self.config, config
         for warning in config.warnings:
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))

@@ -69,14 +69,16 @@ class CookieSecrets(Service):
             self._looking.stop()
         super().stopService()
 
-    def reread(self) -> None:
+    def read(self) -> tuple[bytes, ...]:
         """
-        Follow the file; for a reload.
+        What the file has now, for a reload, which takes it by :meth:`take`.
 
-        :raises SecretError: when it cannot be used; then nothing has changed.
+        :raises SecretError: when it cannot be used.
         """
-        if self._path is not None:
-            self.cookies.secrets = secrets_from(self._path)
+        return secrets_from(self._path) if self._path is not None else self.cookies.secrets
+
+    def take(self, secrets: tuple[bytes, ...]) -> None:
+        self.cookies.secrets = secrets
 
     def _look(self) -> Deferred[None] | None:
         if self._path is not None:
