@@ -16,7 +16,7 @@ import dns.name
 from appliance.config.checks import check
 from appliance.config.faults import Faults
 from appliance.config.reading import Unreadable, read_text
-from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root, SiteFields
+from appliance.config.schema import MOST_TOLD, ROOT, ControlFields, ManholeFields, Root, SiteFields
 from appliance.config.shapes import Placed
 from appliance.config.transfers import Keys
 from appliance.config.tree import Node, SyntaxFault, parse
@@ -124,7 +124,8 @@ def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], keys: Keys, 
             secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
         ),
         rate_limit=section["rate_limit"],
-        nsid=_name(root) if nsid is None else nsid,
+        # A TXT record takes 255 bytes, and a name may have any.
+        nsid=_name(root).encode()[:MOST_TOLD].decode(errors="ignore") if nsid is None else nsid,
         version=section["version"],
         client_subnet=section["client_subnet"],
         tsig=keys.keys,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 import dns.name
-import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.TXT
 import dns.rrset
 
 _VERSION = frozenset(map(dns.name.from_text, ("version.bind", "version.server")))
@@ -29,6 +29,5 @@ class Identity:
         asked = self.version if name in _VERSION else self.nsid if name in _IDENTITY else ""
         if not asked or rdtype not in _TEXTS:
             return None
-        quoted = asked.replace("\\", "\\\\").replace('"', '\\"')
-        rdata = dns.rdata.from_text(dns.rdataclass.CH, dns.rdatatype.TXT, f'"{quoted}"')
+        rdata = dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.CH, dns.rdatatype.TXT, [asked.encode()])
         return dns.rrset.from_rdata(name, 0, rdata)
