@@ -21,6 +21,7 @@ from appliance.errors import RequestError
 from appliance.naming import Answer, Question, Zones, answer, fill
 from appliance.naming.names import wire
 
+_KEYS = ("zone", "name", "type")
 _ORIGIN = re.compile(r"^\$ORIGIN[ \t]+(\S+)", re.IGNORECASE)
 _SOA = re.compile(r"^(\S+)[ \t]+(?:[0-9]\w*[ \t]+)?(?:IN[ \t]+)?(?:[0-9]\w*[ \t]+)?SOA[ \t(]", re.IGNORECASE)
 
@@ -61,10 +62,14 @@ def _batch(lines: Iterator[str]) -> int:
             continue
         try:
             asked = json.loads(line)
-            print(respond(asked["zone"], asked["name"], asked["type"]))
-        except (ValueError, KeyError, TypeError, RequestError) as error:
+            if not isinstance(asked, dict) or not all(isinstance(asked.get(key), str) for key in _KEYS):
+                raise ValueError("allowed: an object with the texts 'zone', 'name' and 'type'")
+            text = respond(*(asked[key] for key in _KEYS))
+            text.encode()
+            print(text)
+        except (ValueError, RecursionError, RequestError) as error:
             failed += 1
-            reason = f"line {number}: {type(error).__name__ if isinstance(error, KeyError | TypeError) else ''} {error}"
+            reason = " ".join(f"line {number}: {error}".encode("ascii", "replace").decode().split())
             print(f"; {reason}")
             print(f"appliance: {reason}", file=sys.stderr)
         print()

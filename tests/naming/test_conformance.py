@@ -116,11 +116,21 @@ class CommandTests(SynchronousTestCase):
     def test_batch(self) -> None:
         """A block for each line, in their order; a bad line has a comment, and the others are answered all the same."""
         good = {"zone": "$ORIGIN example.test.\n" + ZONE, "name": "ns1.example.test", "type": "A"}
-        lines = [json.dumps(good), "", "{", json.dumps({**good, "zone": "x"}), "[]", '{"zone": ""}', json.dumps(good)]
+        lines = [
+            json.dumps(good),
+            "",
+            "{",
+            json.dumps({**good, "zone": "x"}),
+            "[]",
+            "[" * 200_000,
+            json.dumps({**good, "type": 1}),
+            json.dumps({**good, "name": "\ud800.x"}),
+            json.dumps(good),
+        ]
         code, output, errors = run("--batch", given="\n".join(lines))
         blocks = output.strip("\n").split("\n\n")
         self.assertEqual(code, 1)
-        self.assertEqual([block[0] for block in blocks], ["i", ";", ";", ";", ";", "i"])
+        self.assertEqual([block[0] for block in blocks], ["i", ";", ";", ";", ";", ";", ";", "i"])
         self.assertEqual(len(dns.message.from_text(blocks[-1]).answer), 1)
-        self.assertEqual(errors.count("appliance: line "), 4)
+        self.assertEqual(errors.count("appliance: line "), 6)
         self.assertEqual(run("--batch", given=json.dumps(good))[0], 0)
