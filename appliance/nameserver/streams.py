@@ -55,6 +55,10 @@ class QueryStream(DNSProtocol):
     _sending: Messages | None = None
     """A response of many messages; while there is one, the transport is full, and no further queries are read."""
     _closing = False
+    _ended = False
+    """All answers are on their way."""
+    _more_to_read = False
+    """It ends because of us: the asker may be sending on."""
     _lost = False
     _full = False
     """The transport takes no more: whatever waits, only the transport may go on."""
@@ -70,9 +74,13 @@ class QueryStream(DNSProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer all that one read brought; what needs not wait leaves in one write."""
+        if self._ended:
+            return
+        before = self._answered
         super().dataReceived(data)
         self._flush()
-        if not self._closing and self._timer is not None and self._timer.active():
+        # A query counts, not a byte of one, or who dribbles would stay for ever.
+        if self._answered > before and not self._closing and self._timer is not None and self._timer.active():
             self._timer.reset(self.factory.limits.idle_timeout)
 
     def stringReceived(self, data: bytes) -> None:
@@ -97,6 +105,7 @@ class QueryStream(DNSProtocol):
             if self._sending is not None:
                 super().pauseProducing()
         if self._answered >= self.factory.limits.max_queries:
+            self._more_to_read = True
             self._close()
         elif self._waiting >= MAX_WAITING:
             super().pauseProducing()
@@ -134,7 +143,10 @@ class QueryStream(DNSProtocol):
 
     def readConnectionLost(self) -> None:
         """The asker has no more questions, and reads on."""
-        if not self._closing:
+        self._more_to_read = False
+        if self._ended:
+            self.transport.loseConnection()
+        elif not self._closing:
             self._close()
 
     def writeConnectionLost(self) -> None:
@@ -172,8 +184,17 @@ class QueryStream(DNSProtocol):
 
     def _end(self) -> None:
         self._flush()
+        self._ended = True
         self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        if not self._more_to_read:
+            self.transport.loseConnection()
+            return
+        # Closing while queries are unread would be a reset, which takes answers that are on their way along.  So our
+        # half is closed, and theirs read until they end it or the timer does.
+        if self.paused:
+            self.paused = False
+            self.transport.resumeProducing()
+        self.transport.loseWriteConnection()
 
     def _quiet(self) -> None:
         """Nothing was asked for long; a peer that does not take its answers either is cut off the second time."""

@@ -32,6 +32,10 @@ class Transport(StringTransport):
     def abortConnection(self) -> None:
         self.aborted = True
 
+    def loseWriteConnection(self) -> None:
+        """Our half ends when all is written."""
+        self.disconnecting = True
+
 
 def framed(name: str) -> bytes:
     wire = dns.message.make_query(name, "A").to_wire()
