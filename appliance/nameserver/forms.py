@@ -8,6 +8,7 @@ form, or only seems to, is for dnspython; what that cannot read is answered with
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 
 import attrs
 
@@ -87,6 +88,29 @@ def brief(data: bytes, rcode: int, payload: int, *, flags: int = 0, options: byt
         opt = OPT + struct.pack("!HBBBBH", payload, rcode >> 4, 0, data[at + 7] & 0x80, 0, len(options)) + options
     head = struct.pack("!BBHHHH", 0x80 | data[2] & 0x79 | flags, rcode & 0xF, int(end > 0), 0, 0, int(bool(opt)))
     return data[:2] + head + (data[_HEADER:end] if end else b"") + opt
+
+
+def slim(data: bytes, used: Collection[int]) -> bytes:
+    """
+    The query with the first of each of the ``used`` options only; as it is where there is something behind its OPT,
+    which may be a signature, or where the options are no options.
+    """
+    end = question_end(data)
+    at = end + 11
+    if not end or data[6:12] != b"\0\0\0\0\0\1" or data[end : end + 3] != OPT or len(data) <= at:
+        return data
+    stop = at + int.from_bytes(data[at - 2 : at], "big")
+    kept: dict[int, bytes] = {}
+    while at + 4 <= stop <= len(data):
+        kind, size = struct.unpack_from("!HH", data, at)
+        option = data[at : at + 4 + size]
+        at += 4 + size
+        if kind in used:
+            kept.setdefault(kind, option)
+    if at != stop:
+        return data
+    options = b"".join(kept.values())
+    return data[: end + 9] + struct.pack("!H", len(options)) + options
 
 
 def name_of(data: bytes, form: Form) -> bytes:

@@ -18,6 +18,7 @@ DIFFERENT = {
     "opcode 6": "DSO (RFC 8490): gdnsd speaks it, and finds this one malformed; we do not, and say NOTIMP",
     "NSID": "gdnsd has none until it is configured; ours is the appliance's name",
     "ECS": "dns.client_subnet is off until it is configured",
+    "ECS with bits behind": "the same: what is not read may hold anything",
     "AXFR": "we know it and refuse it; gdnsd does not know it",
     "IXFR": "the same",
     "CNAME": "we follow it inside our zones, as BIND, NSD, Knot and PowerDNS do; gdnsd leaves that to the resolver",

@@ -44,6 +44,15 @@ class OptionTests(Asking):
         response = self.ask(query(dns.edns.GenericOption(dns.edns.OptionType.make(65001), b"?")))
         self.assertEqual((response.rcode(), response.options), (dns.rcode.NOERROR, ()))
 
+    def test_options_that_are_not_used(self) -> None:
+        """Are ignored whatever they hold, for nobody looks: an empty EDE, a second COOKIE of one byte, family 9."""
+        for kind, value in ((15, b""), (15, b"\0\0\xff"), (18, b"\xc0"), (8, bytes.fromhex("00091800c00002"))):
+            option = dns.edns.GenericOption(dns.edns.OptionType.make(kind), value)
+            self.assertEqual(self.ask(query(option)).rcode(), dns.rcode.NOERROR, (kind, value))
+        self.responder = responder_with_cookies()
+        cookies = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, value) for value in (GOOD_COOKIE, b"?")]
+        self.assertEqual(cookie_of(self.ask(query(*cookies))), GOOD_COOKIE)
+
     def test_nsid(self) -> None:
         """RFC 5001: to who asks, where there is one to tell."""
         asked = query(dns.edns.NSIDOption(b""))
