@@ -106,8 +106,9 @@ class Reading:
                 rest = f"pool {name}: {count} addresses rest for {until - self._state.now():.0f} s more"
                 found.append(f"{rest}; they may have been promised before the start")
         for row in self._secondaries(self.unix()):
-            if row["error"] and row["state"] != "current":
-                found.append(f"zone {row['zone']} is {row['state']}: {row['error']}")
+            if row["state"] in ("waiting", "expired") or (row["error"] and row["state"] != "current"):
+                why = row["error"] or "its primary is being asked"
+                found.append(f"zone {row['zone']} is {row['state']}: {why}")
         for pin in self._state.pins:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"

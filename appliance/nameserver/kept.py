@@ -16,7 +16,8 @@ class Tally:
 
     :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``.
     :param left: how many more may be answered in this tick before the rate limiter is asked about each.
-    :param allowed: what ``left`` began with; ``over``: how many were asked for when nothing was left.
+    :param allowed: what ``left`` began with; ``over``: how many were answered when nothing was left,
+        and ``limited``: not answered.
     :param tick: the tick that it is about.
     :param entries: how many entries share it.
     """
@@ -28,6 +29,7 @@ class Tally:
     left: int = 0
     allowed: int = 0
     over: int = 0
+    limited: int = 0
     tick: int = -1
     entries: int = 0
 

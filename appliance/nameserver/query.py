@@ -20,6 +20,7 @@ class Query:
     """
     :param data: the message as it came; ``message``: the same, parsed.
     :param stream: it came over TCP.
+    :param age: of the wire cache when it came.
     :param cookie: its COOKIE option, and in ``state`` what that proves; None where it has none or cookies are off.
     """
 
@@ -29,6 +30,7 @@ class Query:
     stream: bool
     cookie: dns.edns.CookieOption | None = None
     state: CookieState | None = None
+    age: int = 0
 
     def option(self, kind: dns.edns.OptionType) -> dns.edns.Option | None:
         """The first option of a kind; further ones are ignored (RFC 7873 s5.2)."""

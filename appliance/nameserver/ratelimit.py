@@ -49,7 +49,8 @@ def kind_of(question: Question, answer: Answer) -> Kind:
         # Names that do not exist are without number; their zone is not.
         return ("nxdomain", answer.authority[0].owner)
     if answer.rcode in (dns.rcode.NOERROR, dns.rcode.YXDOMAIN):
-        return (question.qname, question.qtype)
+        # A wildcard makes answers for names without number, and what a name has not got is of any type.
+        return (answer.origin or question.qname, question.qtype if answer.answer else None)
     return ("error", answer.rcode)
 
 

@@ -15,6 +15,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 
+import attrs
 import dns.edns
 import dns.exception
 import dns.flags
@@ -29,7 +30,7 @@ from twisted.python.failure import Failure
 
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
-from appliance.nameserver.forms import CLASSIC_LIMIT, brief
+from appliance.nameserver.forms import CLASSIC_LIMIT, brief, slim
 from appliance.nameserver.identity import Identity
 from appliance.nameserver.query import Query, client_network
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict, error_kind, kind_of
@@ -161,14 +162,20 @@ class Responder:
 
     def _read(self, data: bytes, source: Source, *, stream: bool) -> Query:
         keyring = self.transfers.keyring if self.transfers is not None else None
-        message = dns.message.from_wire(data, keyring, ignore_trailing=True)
-        query = Query(data=data, message=message, source=source, stream=stream)
+        used = _OPTIONS if not self.client_subnet else _OPTIONS | {dns.edns.OptionType.ECS}
+        message = dns.message.from_wire(slim(data, used), keyring, ignore_trailing=True)
+        cache = self.streams if stream else self.datagrams
+        age = 0
+        if cache is not None:
+            cache.begin()
+            age = cache.age
+        query = Query(data=data, message=message, source=source, stream=stream, age=age)
         cookie = query.option(dns.edns.OptionType.COOKIE)
         if self._cookies is None or not isinstance(cookie, dns.edns.CookieOption):
             return query
         state = self._cookies.check(cookie.client, cookie.server, source.packed)
         self.happened[f"cookie-{state.value}"] += 1
-        return Query(data=data, message=message, source=source, stream=stream, cookie=cookie, state=state)
+        return attrs.evolve(query, cookie=cookie, state=state)
 
     def _decide(self, query: Query) -> Answer | Deferred[Answer | None] | Sending | None:
         message = query.message
@@ -215,7 +222,7 @@ class Responder:
         data = bytes(response.to_wire(max_size=limit, prefer_truncation=True) or b"")
         cache = self.streams if query.stream else self.datagrams
         if cache is not None and answer.for_all:
-            cache.learn(query.data, data, answer, kind)
+            cache.learn(query.data, data, answer, kind, query.age)
         return data
 
     def _kind(self, query: Query, answer: Answer) -> Kind:
@@ -282,3 +289,5 @@ class Responder:
 
 _KEEPALIVE = dns.edns.OptionType.make(11)
 """edns-tcp-keepalive (RFC 7828), which dnspython keeps as bytes."""
+_OPTIONS = frozenset({dns.edns.OptionType.NSID, dns.edns.OptionType.COOKIE, _KEEPALIVE})
+"""What is read of an OPT; all others are ignored, whatever they hold (RFC 6891 s6.1.2)."""

@@ -47,6 +47,7 @@ _UNLIMITED = 2**60
 
 _META = 128
 """From here on types are about messages, not data (RFC 6895 s3.1)."""
+_NOTHING_THERE = (dns.rcode.NXDOMAIN, dns.rcode.REFUSED)
 _COOKIE_SIZE = 24
 """Of a client cookie and our server cookie."""
 
@@ -58,6 +59,7 @@ class WireCache:
     :param seconds: the clock.
     :param happened: counts what was answered, as the plain path does.
     :ivar payload: what our OPT says.
+    :ivar age: how often all that was kept was forgotten.
     :ivar exact: entries by a query's bytes behind its id, for who looks there first after :meth:`begin`.
     """
 
@@ -81,6 +83,7 @@ class WireCache:
         self._zones: Zones | None = None
         self._tick_ends = 0.0
         self.tick = 0
+        self.age = 0
         self.exact: dict[bytes, Entry] = {}
         self._entries: dict[bytes, Entry] = {}
         self._tallies: dict[Kind, Tally] = {}
@@ -141,6 +144,7 @@ class WireCache:
                 verdict = self._limiter.judge(tally.kind, source.packed, self._seconds())
                 if verdict is not Verdict.SEND:
                     tally.over -= 1
+                    tally.limited += 1
                     self._happened["queries"] += 1
                     self._happened[f"limited-{verdict.value}"] += 1
                     return b"" if verdict is Verdict.DROP else self._slip(data, cookie)
@@ -169,17 +173,20 @@ class WireCache:
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
-    def learn(self, data: bytes, response: bytes, answer: Answer, kind: Kind) -> None:
+    def learn(self, data: bytes, response: bytes, answer: Answer, kind: Kind, age: int) -> None:
         """
         Remember what the plain path answered; what cannot be kept is passed over.
 
         :param data: the query, ``response``: all that was sent.
+        :param age: :attr:`age` when the query was read.  What was decided before the zones changed is not kept.
         """
         self.begin()
         form = form_of(data)
-        if form is None or data[form.end - 2 : form.end] != CLASS_IN:
+        if age != self.age or form is None or data[form.end - 2 : form.end] != CLASS_IN:
             return
         shared = self._shared_key(data, form)
+        if shared and (answer.rcode not in _NOTHING_THERE or answer.answer or answer.site is not None):
+            return
         if response[2] & TC and (shared or answer.site is not None):
             return
         tail = response[form.end :]
@@ -270,8 +277,8 @@ class WireCache:
         limiter = self._limiter
         most = int(limiter.rate * TICK) if limiter is not None and limiter.rate else _UNLIMITED
         # What was asked for too often stays under the limiter's eyes until it is not.
-        tally.allowed = tally.left = most if answered <= most else 0
-        tally.over = 0
+        tally.allowed = tally.left = most if answered + tally.limited <= most else 0
+        tally.over = tally.limited = 0
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
@@ -291,6 +298,7 @@ class WireCache:
 
     def clear(self) -> None:
         """Nothing that was kept is right any more."""
+        self.age += 1
         self.settle()
         for table in (self.exact, self._entries, self._tallies, self._sites):
             table.clear()

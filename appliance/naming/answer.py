@@ -48,6 +48,7 @@ class _Found:
 
     node: Node
     owner: bytes
+    wildcard: bytes | None = None
 
 
 @attrs.frozen
@@ -82,19 +83,22 @@ def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
     chain: list[RRset] = []
     name = question.qname
     seen = {name}
+    origin: bytes | None = None
     while True:
-        step = _step(zone, name, question.qtype, tuple(chain))
+        place = _look_up(zone, name, question.qtype)
+        origin = origin or _origin(place)
+        step = _step(zone, place, name, question.qtype, tuple(chain))
         if not isinstance(step, tuple):
-            return step
+            return step if origin is None else attrs.evolve(step, origin=origin)
         links, target = step
         chain.extend(link for link in links if link not in chain)
         if target is None:
-            return Answer(rcode=dns.rcode.YXDOMAIN, answer=tuple(chain))
-        next_zone = zones.find(target)
+            return Answer(rcode=dns.rcode.YXDOMAIN, answer=tuple(chain), origin=origin)
+        next_zone = zones.find_for(target, question.qtype)
         if next_zone is None or next_zone.error is not None:
-            return Answer(answer=tuple(chain))
+            return Answer(answer=tuple(chain), origin=origin)
         if _feeds_itself(links[0]) or target in seen or len(seen) > MAX_CHAIN:
-            return Answer(answer=tuple(chain))
+            return Answer(answer=tuple(chain), origin=origin)
         seen.add(target)
         zone, name = next_zone, target
 
@@ -122,7 +126,7 @@ def _feeds_itself(rrset: RRset) -> bool:
 def leased(needs: NeedsLease, address: IPv4Address, ttl: int) -> Answer:
     """Complete an answer with the address that the site holds."""
     record = RRset(needs.owner, _A, ttl, (_address_rdata(address),))
-    return Answer(answer=(*needs.chain, record), site=needs.site)
+    return Answer(answer=(*needs.chain, record), site=needs.site, origin=needs.origin)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -134,14 +138,22 @@ def _address_rdata(address: IPv4Address) -> dns.rdata.Rdata:
 def exhausted(needs: NeedsLease) -> Answer:
     """NODATA for want of an address, cached for 5 s at most."""
     soa = attrs.evolve(needs.soa, ttl=min(needs.soa.ttl, EXHAUSTED_TTL))
-    return Answer(answer=needs.chain, authority=(soa,), for_all=False)
+    return Answer(answer=needs.chain, authority=(soa,), for_all=False, origin=needs.origin)
+
+
+def _origin(place: _Found | _Missing | _Cut | _Renamed) -> bytes | None:
+    """The name whose records answer for other names, too; None where the name has its own, or is not there."""
+    if isinstance(place, _Cut):
+        return place.name
+    if isinstance(place, _Renamed):
+        return place.rrset.owner
+    return place.wildcard if isinstance(place, _Found) else None
 
 
 def _step(
-    zone: Zone, name: bytes, qtype: int, chain: tuple[RRset, ...]
+    zone: Zone, found: _Found | _Missing | _Cut | _Renamed, name: bytes, qtype: int, chain: tuple[RRset, ...]
 ) -> Answer | NeedsLease | tuple[list[RRset], bytes | None]:
     """One step: an end of the chain, or its further links and the target (None: longer than a name may be)."""
-    found = _look_up(zone, name, qtype)
     if isinstance(found, _Cut):
         return _referral(zone, found.name, chain)
     if isinstance(found, _Renamed):
@@ -153,6 +165,10 @@ def _step(
         return NeedsLease(site=node.site, owner=owner, chain=chain, soa=zone.negative_soa)
     if qtype == _ANY and (node.rrsets or node.site):
         return Answer(answer=(*chain, RRset(owner, _HINFO, ANY_TTL, (_ANY_HINFO,))))
+    if qtype == dns.rdatatype.RRSIG:
+        found_here = tuple(_owned(each, owner) for each in node.rrsets.values() if each.rdtype == qtype)
+        if found_here:
+            return Answer(answer=(*chain, *found_here))
     rrset = node.rrsets.get(qtype)
     if rrset is not None:
         rrset = _owned(rrset, owner)
@@ -173,8 +189,9 @@ def _look_up(zone: Zone, name: bytes, qtype: int) -> _Found | _Missing | _Cut | 
             return _Renamed(dname)
         child = zone.nodes.get(step)
         if child is None:
-            wildcard = zone.nodes.get(b"\x01*" + encloser)
-            return _Missing() if wildcard is None else _Found(wildcard, name)
+            star = b"\x01*" + encloser
+            wildcard = zone.nodes.get(star)
+            return _Missing() if wildcard is None else _Found(wildcard, name, star)
         if _NS in child.rrsets and not (step == name and qtype == _DS):
             return _Cut(step)
         node, encloser = child, step

@@ -50,6 +50,8 @@ class Answer:
     :param truncated: the asker is to come back over TCP.
     :param site: whose lease the last address record is; None where no lease is in it.
     :param for_all: whoever asks the same gets the same, until the zones or the lease of ``site`` change.
+    :param origin: the wildcard, DNAME or delegation that it was made from, which answers for names without number; None
+        where the name has its own records, or is not there.
     :param scope: how many bits of the asker's network (RFC 7871) it depends on.
     """
 
@@ -62,6 +64,7 @@ class Answer:
     error: ExtendedError | None = None
     site: str | None = None
     for_all: bool = True
+    origin: bytes | None = None
     scope: int = 0
 
 
@@ -73,9 +76,11 @@ class NeedsLease:
     :param owner: the name that the A record is for: the question's, or the end of its CNAME chain.
     :param chain: CNAME and DNAME records that led there.
     :param soa: the zone's negative SOA, for an answer without data.
+    :param origin: as in :class:`Answer`.
     """
 
     site: str
     owner: bytes
     chain: tuple[RRset, ...]
     soa: RRset
+    origin: bytes | None = None

@@ -45,11 +45,17 @@ class Node:
     """
     What a zone has at one name; an empty non-terminal has nothing and exists all the same (RFC 4592 s2.2.2).
 
+    :param rrsets: by type; those of RRSIGs by :func:`signatures`.
     :param site: A questions for this name need a lease of that site.
     """
 
     rrsets: dict[int, RRset] = attrs.Factory(dict)
     site: str | None = None
+
+
+def signatures(covered: int) -> int:
+    """Where a node keeps the RRSIGs that cover a type."""
+    return covered << 16 | dns.rdatatype.RRSIG
 
 
 class Zone:
@@ -89,7 +95,9 @@ class Zone:
             rrsets = zone.nodes[owner].rrsets
             for rdataset in node.rdatasets:
                 if rdataset.rdclass == dns.rdataclass.IN:
-                    rrsets[rdataset.rdtype] = RRset(owner, rdataset.rdtype, rdataset.ttl, tuple(rdataset))
+                    # Signatures are a set for each type that they cover, with a TTL of its own (RFC 4034 s3).
+                    key = signatures(rdataset.covers) if rdataset.covers else rdataset.rdtype
+                    rrsets[key] = RRset(owner, rdataset.rdtype, rdataset.ttl, tuple(rdataset))
             if count % NAMES_A_SLICE == 0:
                 yield
         soa = zone.nodes[zone.apex].rrsets[_SOA]
@@ -114,6 +122,7 @@ class Zone:
         node.site = site.site
         for rdtype in (_A, _AAAA, dns.rdatatype.CNAME):
             node.rrsets.pop(rdtype, None)
+            node.rrsets.pop(signatures(rdtype), None)
         if site.ipv6:
             rdatas = tuple(dns.rdata.from_text(dns.rdataclass.IN, _AAAA, str(address)) for address in site.ipv6)
             node.rrsets[_AAAA] = RRset(name, _AAAA, site.ipv6_ttl, rdatas)

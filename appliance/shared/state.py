@@ -160,7 +160,10 @@ class SharedState:
         :param ahead: for so many seconds others are given the same answer; None also where that cannot be promised.
         """
         tables = self._tables
-        site = tables.sites[site_name]
+        site = tables.sites.get(site_name)
+        if site is None:
+            # It left the configuration while somebody waited.
+            return None
         now = self._seconds()
         pin = tables.pins.of(site_name)
         if pin is not None:

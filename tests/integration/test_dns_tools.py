@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import threading
 
 import dns.message
 import dns.rcode
@@ -93,6 +94,20 @@ class ToolTests(ToolsCase):
                         ids.append(int.from_bytes(response[:2], "big"))
             self.assertEqual(ids, list(range(100)))
 
+    def test_a_connection_that_has_asked_enough(self) -> None:
+        """Three thousand queries where a thousand are allowed: a thousand answers, and an end, not a reset."""
+        query = dns.message.make_query("www.example.test", "A").to_wire()
+        stream = (len(query).to_bytes(2, "big") + query) * 3000
+        for _ in range(3):
+            with socket.create_connection((self.dns, self.dns_port), timeout=10) as sock:
+                threading.Thread(target=sock.sendall, args=(stream,), daemon=True).start()
+                with sock.makefile("rb") as read:
+                    answers = 0
+                    while size := int.from_bytes(read.read(2), "big"):
+                        self.assertEqual(len(read.read(size)), size)
+                        answers += 1
+                self.assertEqual(answers, 1000)
+
     def test_a_reload_counts_at_once(self) -> None:
         """What was answered a moment ago is not answered any more."""
         self.assertIn("192.0.2.80", self.dig("www", "+short"))
@@ -138,3 +153,22 @@ class FloodTests(ToolsCase):
         said = self.kdig("+nocookie", "www.example.test")
         self.assertIn("192.0.2.80", said)
         until(lambda: "limited-drop" in self.control("status").stdout, "the status says that it limits")
+
+    def test_names_without_number(self) -> None:
+        """Random names of a wildcard are one kind of answer, and so are those below a delegation."""
+        for below, rdtype in (("wild.example.test", "TXT"), ("cut.example.test", "A")):
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.connect((self.dns, self.dns_port))
+                sock.settimeout(0.3)
+                whole = 0
+                for number in range(200):
+                    sock.send(dns.message.make_query(f"n{number}.{below}", rdtype).to_wire())
+                    if number % 20 == 19:
+                        try:
+                            while True:
+                                whole += not sock.recv(4096)[2] & 2
+                                sock.settimeout(0.02)
+                        except TimeoutError:
+                            continue
+                self.assertLess(whole, 120, below)
+                self.assertGreaterEqual(whole, 20, below)

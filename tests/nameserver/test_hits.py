@@ -14,6 +14,7 @@ import dns.rdatatype
 import dns.zone
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.config import RateLimit
@@ -22,7 +23,7 @@ from appliance.nameserver.wirecache import TICK
 from appliance.naming import Zones
 from tests import fakes
 from tests.nameserver.asking import CLIENT_COOKIE
-from tests.nameserver.world import QUESTIONS, SOURCES, Asked, World
+from tests.nameserver.world import QUESTIONS, SITES, SOURCES, Asked, World, zones
 
 
 class HitTests(SynchronousTestCase):
@@ -102,6 +103,24 @@ class HitTests(SynchronousTestCase):
         self.world.caches[0]._cookies = None
         asked = Asked("ns1", cookie="client")
         self.assertEqual(self.world.miss(asked), self.world.hit(asked))
+
+    def test_what_was_decided_before_a_reload_is_not_kept(self) -> None:
+        """A grant waits for the disk while its name leaves the zone: kept neither for it nor for all that lack."""
+        world, journal = self.world, self.world.setting.journal
+        journal.slow = True
+        waiting = [
+            world.responder.respond(world.query(Asked(name)), stream=False, source=SOURCES[0])
+            for name in ("alias", "other")
+        ]
+        pool = fakes.pool(3)
+        world.setting.state.configure({pool.name: pool}, {}, zones(2, []))
+        world.ask(Asked("ns1"))
+        journal.write()
+        self.assertEqual([type(one) for one in waiting], [Deferred, Deferred])
+        for name in ("alias", "other", "nothing"):
+            for _ in range(2):
+                self.assertEqual(world.ask(Asked(name)), world.miss(Asked(name), world.plain), name)
+        self.assertIsNone(world.setting.state.renew(SITES[0]))
 
     def test_other_options_go_the_plain_path(self) -> None:
         self.world.ask(self.asked)

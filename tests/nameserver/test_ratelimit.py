@@ -104,8 +104,10 @@ class RateTests(SynchronousTestCase):
         questions = [Question(name, rdtype) for name in names for rdtype in (dns.rdatatype.A, dns.rdatatype.TXT)]
         soa = rrset(from_text("example.test"))
         for answer, kinds in (
-            (Answer(), 4),
-            (Answer(truncated=True), 4),
+            (Answer(answer=(soa,)), 4),
+            (Answer(answer=(soa,), origin=from_text("*.example.test")), 2),
+            (Answer(), 2),
+            (Answer(origin=from_text("cut.example.test")), 1),
             (Answer(rcode=dns.rcode.NXDOMAIN, authority=(soa,)), 1),
             (Answer(rcode=dns.rcode.SERVFAIL), 1),
         ):
