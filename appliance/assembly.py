@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -30,6 +29,7 @@ from appliance.reaper import Reaper
 from appliance.shared import SharedState, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
+from appliance.views import flow_row
 
 _ONLY_AT_START = (
     "name",
@@ -80,10 +80,10 @@ class Appliance(Service):
             self.state,
             name=config.name,
             version=__version__,
-            flows=self._flows,
+            flows=lambda: [flow_row(flow) for flow in self.nat.connections()],
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
-            secondaries=self.transfers.rows,
+            transfers=self.transfers,
         )
         self._changing = Changing(
             self.state,
@@ -263,18 +263,6 @@ class Appliance(Service):
             except Exception:
                 self._log.failure("{event}: {part}", event="stop-failed", part=name)
         self._log.info("{event}", event="stopped")
-
-    def _flows(self) -> list[dict[str, object]]:
-        return [
-            {
-                **attrs.asdict(flow, recurse=False),
-                "transport": flow.transport.value,
-                "client": str(flow.client),
-                "address": str(flow.address),
-                "age": round(flow.age, 1),
-            }
-            for flow in self.nat.connections()
-        ]
 
 
 def _store(reactor: Any, config: Config) -> FileJournal | None:

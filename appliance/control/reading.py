@@ -10,19 +10,17 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-import dns.exception
-import dns.rcode
-import dns.rdatatype
 from twisted.internet.defer import Deferred, succeed
 
-from appliance.control.words import SOMEBODY, Row, address_of, asker_of, in_seconds, place_of
+from appliance.control.explaining import explain
+from appliance.control.words import Row, address_of, in_seconds, place_of
 from appliance.errors import RequestError
-from appliance.leasing import Lease, LeaseTable, Verdict
-from appliance.model import Address, Asker, Site
-from appliance.naming import Answer, Question, answer, from_text, to_text
-from appliance.shared import SharedState, maximum_ttl
-from appliance.views import lease_row, pin_row, pool_row, ports_of, site_row
+from appliance.leasing import Lease
+from appliance.model import Address, Site
+from appliance.shared import SharedState
+from appliance.views import lease_row, pin_row, pool_row, site_row
 
 Find = Callable[[Address, float | None], Deferred[list[Row]]]
 
@@ -30,12 +28,21 @@ MOST_ROWS = 1000
 """In one answer of the API; the rest comes with ``after``."""
 
 
+class Transfers(Protocol):
+    """What is said of zone transfers."""
+
+    def rows(self, wall: Callable[[float], float]) -> list[Row]:
+        """The zones that are transferred in."""
+
+    def troubles(self) -> list[str]:
+        """What somebody has to look at."""
+
+
 class Reading:
     """
     :param name: of this appliance.
     :param flows: what the NAT carries now, as rows.
     :param asked: what the name server was asked and answered since the start, by kind.
-    :param secondaries: the zones that are transferred in, as rows; is given :meth:`unix`'s.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
     """
 
@@ -49,7 +56,7 @@ class Reading:
         asked: Callable[[], Mapping[str, int]],
         find: Find | None,
         wall: Callable[[], float] = time.time,
-        secondaries: Callable[[Callable[[float], float]], list[Row]] = lambda unix: [],
+        transfers: Transfers | None = None,
     ) -> None:
         self._state = state
         self._name = name
@@ -58,7 +65,7 @@ class Reading:
         self._asked = asked
         self._find = find
         self._wall = wall
-        self._secondaries = secondaries
+        self._transfers = transfers
         self._started_at = state.now()
 
     def unix(self) -> Callable[[float], float]:
@@ -81,7 +88,7 @@ class Reading:
             "sites": len(state.sites),
             "addresses": {key: sum(row[key] for row in pools) for key in _SUMS},
             "connections": len(self._flows()),
-            "secondaries": self._secondaries(self.unix()),
+            "secondaries": self._transfers.rows(self.unix()) if self._transfers is not None else [],
             "now": self.unix()(state.now()),
             "alarms": self.alarms(),
             "journal": "failing" if state.failure is not None else "well",
@@ -105,10 +112,7 @@ class Reading:
             if count:
                 rest = f"pool {name}: {count} addresses rest for {until - self._state.now():.0f} s more"
                 found.append(f"{rest}; they may have been promised before the start")
-        for row in self._secondaries(self.unix()):
-            if row["state"] in ("waiting", "expired") or (row["error"] and row["state"] != "current"):
-                why = row["error"] or "its primary is being asked"
-                found.append(f"zone {row['zone']} is {row['state']}: {why}")
+        found += self._transfers.troubles() if self._transfers is not None else []
         for pin in self._state.pins:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"
@@ -221,75 +225,7 @@ class Reading:
         :param client: as if that address asked, by a datagram without a cookie; else somebody unknown does.
         :raises RequestError: that is no name, no type or no address.
         """
-        try:
-            question = Question(from_text(name), dns.rdatatype.from_text(rdtype))
-        except (dns.exception.DNSException, ValueError) as error:
-            raise RequestError("invalid", f"{name} {rdtype} is no question: {error}", field="name") from None
-        found = answer(self._state.zones, question)
-        said: Row = {"name": to_text(question.qname), "type": rdtype.upper()}
-        if isinstance(found, Answer):
-            records = [
-                f"{to_text(rrset.owner)} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata}"
-                for rrset in (*found.answer, *found.authority)
-                for rdata in rrset.rdatas
-            ]
-            return {**said, "from": "zone", "rcode": dns.rcode.to_text(found.rcode), "records": records}
-        site = self._state.sites[found.site]
-        said |= {"from": "lease", "site": site.name, "pool": site.pool or None, "keys": ports_of(site.keys)}
-        pin = self._state.pins.of(site.name)
-        if pin is not None and (pin.is_answered() or pin.static):
-            outcome = "pinned" if pin.is_answered() else "refused"
-            return {
-                **said,
-                "outcome": outcome,
-                "address": str(pin.address),
-                "ttl": maximum_ttl(self._state.pools, site),
-            }
-        asker = asker_of(client) if client else SOMEBODY
-        return {**said, **self._explain_lease(site, self._state.tables()[site.pool], asker)}
-
-    def _explain_lease(self, site: Site, table: LeaseTable, asker: Asker) -> Row:
-        state, now = self._state, self._state.now()
-        told = table.explain(site.name, now)
-        span, lease = told.span, told.lease
-        counts = table.counts(now)
-        periods = table.pool.periods
-        numbers = {
-            "base": span.base,
-            "demand": round(span.demand, 3),
-            "pressure": round(span.pressure, 3),
-            "limit": span.limit or None,
-            "minimum": periods.minimum,
-            "maximum": periods.maximum,
-            "free": counts.free,
-            "addresses": counts.all,
-            "adequate": table.pool.adequate,
-            "used": round(table.used_fraction(), 3),
-            "waiting": counts.waiting,
-        }
-        rows = [
-            {
-                **lease_row(site.pool, each, state.connections.count(each.address, each.site), self.unix()),
-                "requests": round(each.recent_requests(now, periods), 3),
-                "answers": round(each.recent_answers(now, periods), 3),
-                "weight": each.weight,
-            }
-            for each in table.leases_of(site.name)
-        ]
-        if lease is not None:
-            outcome = "renewed" if told.renews else "counting down"
-            return {"outcome": outcome, "address": str(lease.address), "ttl": told.ttl, **numbers, "leases": rows}
-        gate = self._gate(site, table, asker)
-        return {"outcome": gate, "address": None, "ttl": span.ttl, **numbers, "leases": rows}
-
-    def _gate(self, site: Site, table: LeaseTable, asker: Asker) -> str:
-        """What would become of a new lease: ``granted`` as far as it can be said, or what is in the way."""
-        if self._state.failure is not None:
-            return "refused: journal"
-        verdict = table.judge(asker, site.name, self._state.now())
-        if verdict is not Verdict.OPEN:
-            return f"refused: {verdict.value}"
-        return "granted" if table.granting.has_room(site, self._state.now()) else "refused: exhausted"
+        return explain(self._state, self.unix(), name, rdtype, client)
 
     def _answered(self, site: Site) -> Sequence[Lease]:
         table = self._state.tables().get(site.pool)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import dns.exception
 import dns.message
+import dns.tsig
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004
 from twisted.internet.error import CannotListenError, ConnectError
 from twisted.internet.protocol import ClientCreator, DatagramProtocol, connectionDone
@@ -32,7 +33,15 @@ T = TypeVar("T")
 
 
 class PeerFailed(Exception):
-    """Another server did not do what it was asked for; ``str()`` says what, for people."""
+    """
+    Another server did not do what it was asked for; ``str()`` says what, for people.
+
+    :ivar why: the reason alone; empty where nothing is known.
+    """
+
+    def __init__(self, what: str, why: str = "") -> None:
+        super().__init__(f"{what}: {why}" if why else what)
+        self.why = why
 
 
 async def in_slices(reactor: Any, work: Generator[None, None, T]) -> T:
@@ -69,7 +78,7 @@ async def exchange(
     finally:
         if protocol.transport is not None:
             protocol.transport.stopListening()
-    raise PeerFailed(f"no answer over UDP{protocol.reason}")
+    raise PeerFailed("no answer over UDP", protocol.reason)
 
 
 def _open(reactor: Any, protocol: DatagramProtocol, to: Endpoint) -> None:
@@ -78,7 +87,7 @@ def _open(reactor: Any, protocol: DatagramProtocol, to: Endpoint) -> None:
         port = reactor.listenUDP(0, protocol, interface=interface, maxPacketSize=65535)
         port.connect(str(to.address), to.port)
     except (CannotListenError, OSError) as error:
-        raise PeerFailed(f"no socket: {error}") from None
+        raise PeerFailed("no socket", str(error)) from None
 
 
 class _Exchange(DatagramProtocol):
@@ -97,7 +106,7 @@ class _Exchange(DatagramProtocol):
         try:
             self.transport.write(self._wire)
         except OSError as error:
-            self.reason = f": {error.strerror}"
+            self.reason = error.strerror or str(error)
         try:
             return await self._waiting
         finally:
@@ -117,7 +126,7 @@ class _Exchange(DatagramProtocol):
 
     def connectionRefused(self) -> None:
         # It may be starting: asked again after the wait.
-        self.reason = ": connection refused"
+        self.reason = "connection refused"
 
     def stopProtocol(self) -> None:
         if self._waiting is not None:
@@ -129,9 +138,18 @@ def read_response(data: bytes, query: dns.message.Message) -> tuple[dns.message.
     """A response to ``query``; None, and why, where it is none or not signed as it should be."""
     try:
         response = dns.message.from_wire(data, keyring=query.keyring, request_mac=query.mac or b"")
+    except dns.tsig.PeerError as error:
+        return None, f"it refuses what key {query.keyname} has signed ({_REFUSALS.get(type(error), error)})"
     except (dns.exception.DNSException, ValueError, struct.error, IndexError) as error:
-        return None, f": {type(error).__name__}: {error}"
-    return (response, "") if query.is_response(response) else (None, ": a response to something else")
+        return None, f"{type(error).__name__}: {error}"
+    return (response, "") if query.is_response(response) else (None, "a response to something else")
+
+
+_REFUSALS: dict[type[dns.tsig.PeerError], str] = {
+    dns.tsig.PeerBadKey: "BADKEY: it has no key of this name and algorithm",
+    dns.tsig.PeerBadSignature: "BADSIG: its secret is another",
+    dns.tsig.PeerBadTime: "BADTIME: its clock is another",
+}
 
 
 async def open_stream(reactor: Any, to: Endpoint, timeout: float) -> Stream:
@@ -140,7 +158,7 @@ async def open_stream(reactor: Any, to: Endpoint, timeout: float) -> Stream:
     try:
         return await connecting
     except (ConnectError, OSError) as error:
-        raise PeerFailed(f"no connection: {error}") from None
+        raise PeerFailed("no connection", str(error)) from None
 
 
 class Stream(Int16StringReceiver):

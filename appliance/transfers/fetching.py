@@ -78,6 +78,8 @@ class Fetching:
             try:
                 response = await self._soa_by_stream(to, query)
             except PeerFailed as error:
+                if failed.why and failed.why == error.why:
+                    raise PeerFailed("no good answer, over UDP and TCP", failed.why) from None
                 raise PeerFailed(f"{failed}; {error}") from None
         if response.rcode() != dns.rcode.NOERROR:
             raise PeerFailed(f"the primary says {dns.rcode.to_text(response.rcode())}")
@@ -96,7 +98,7 @@ class Fetching:
         finally:
             stream.abort()
         if response is None:
-            raise PeerFailed(f"no good answer over TCP{reason}")
+            raise PeerFailed("no good answer over TCP", reason)
         return response
 
     async def version(

@@ -33,23 +33,34 @@ Target = tuple[bytes, Endpoint]
 
 
 class Notifying:
-    """:ivar targets: who is told of what, and the key that signs it."""
+    """:ivar failed: why the last word to somebody did not get there."""
 
     _log = Logger()
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self.targets: Mapping[Target, dns.tsig.Key | None] = {}
+        self.failed: dict[Target, str] = {}
+        self._targets: Mapping[Target, dns.tsig.Key | None] = {}
         self._told: dict[Target, int] = {}
         self._doing: dict[Target, Deferred[None]] = {}
         self._limit = DeferredSemaphore(MOST_AT_ONCE)
 
+    def follow(self, targets: Mapping[Target, dns.tsig.Key | None]) -> None:
+        """
+        Who is told of what from now on, and the key that signs it.
+
+        Who could not be told, or has another key now, is told again by the next :meth:`look`.
+        """
+        for target in list(self._told):
+            if target not in targets or target in self.failed or targets[target] != self._targets[target]:
+                del self._told[target]
+                self.failed.pop(target, None)
+                self._cancel(target)
+        self._targets = targets
+
     def look(self, zones: Zones) -> None:
         """Tell everybody of the serials that he has not been told of."""
-        for target in [target for target in self._told if target not in self.targets]:
-            del self._told[target]
-            self._cancel(target)
-        for target in self.targets:
+        for target in self._targets:
             zone = zones.apexes().get(target[0])
             serial = zone.serial if zone is not None else None
             if zone is None or serial is None or self._told.get(target) == serial:
@@ -76,14 +87,16 @@ class Notifying:
         apex, to = target
         await self._limit.acquire()
         try:
-            response = await exchange(self._reactor, to, notification(soa, self.targets[target]), WAITS)
+            response = await exchange(self._reactor, to, notification(soa, self._targets[target]), WAITS)
             refused = response.rcode() != dns.rcode.NOERROR
             reason = f"it says {dns.rcode.to_text(response.rcode())}" if refused else ""
         except PeerFailed as error:
             reason = str(error)
         finally:
             self._limit.release()
+        self.failed.pop(target, None)
         if reason:
+            self.failed[target] = reason
             self._log.warn(
                 "{event}: {zone} at {endpoint}: {reason}",
                 event="notify-failed",

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import dns.name
+import dns.rdatatype
 import dns.tsig
 from dns.rdtypes.ANY.SOA import SOA
 from twisted.internet.defer import CancelledError, Deferred
@@ -52,6 +53,7 @@ class Secondary:
     :param key: what signs the questions to the primary; None: nothing does.
     :ivar version: what is held; expired or not.
     :ivar error: why the last refresh failed; empty when it did not.
+    :ivar unwritten: why the disk does not have the version; empty when it has.
     """
 
     _log = Logger()
@@ -64,6 +66,7 @@ class Secondary:
         self.schedule = Schedule(self._reactor.seconds(), world.rng)
         self.version: Version | None = None
         self.error = ""
+        self.unwritten = ""
         self._timer: IDelayedCall | None = None
         self._doing: Deferred[None] | None = None
         self._started = False
@@ -236,6 +239,12 @@ class Secondary:
             kind=fetched.kind,
             for_seconds=round(self._reactor.seconds() - began_at, 3),
         )
+        if fetched.version.source.get_rdataset(self.apex, dns.rdatatype.DNSKEY) is not None:
+            self._log.warn(
+                "{event}: {zone}, but answers come without signatures; its parent must have no DS record for it",
+                event="zone-signed",
+                zone=self._name,
+            )
         await self._keep(written=False)
 
     async def _confirm(self) -> None:
@@ -246,7 +255,7 @@ class Secondary:
         self.schedule.succeeded(_timers(self.version.soa), self._reactor.seconds())
         if zone is not None:
             self._world.replace(zone)
-        await self._keep(written=True)
+        await self._keep(written=not self.unwritten)
 
     async def _keep(self, *, written: bool) -> None:
         """Have the disk know; that it does not is no reason not to serve."""
@@ -258,11 +267,13 @@ class Secondary:
                 await files.touch(self.apex, self._world.wall())
             else:
                 await files.write(self.apex, version, self._world.wall())
+            self.unwritten = ""
         except FileNotFoundError:
             # Removed by somebody.
             if written:
                 await self._keep(written=False)
         except OSError as error:
+            self.unwritten = str(error)
             self._log.error("{event}: {zone}: {reason}", event="zone-not-written", zone=self._name, reason=str(error))
 
 

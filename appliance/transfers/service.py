@@ -12,16 +12,17 @@ from typing import Any
 import dns.message
 from twisted.application.service import Service
 from twisted.internet.defer import DeferredSemaphore
+from twisted.logger import Logger
 
-from appliance.config import DNSConfig
-from appliance.naming import Answer, Zone, Zones
+from appliance.config import DNSConfig, TransferConfig
+from appliance.naming import Answer, Zone, Zones, to_text
 from appliance.naming.names import wire
 from appliance.transfers.answering import Answering, Sending
 from appliance.transfers.fetching import Fetching, Patience
-from appliance.transfers.incoming import Bounds
+from appliance.transfers.incoming import Bounds, version_of
 from appliance.transfers.keys import Keyring, keyring_of, unproven
 from appliance.transfers.notifying import Notifying
-from appliance.transfers.schedule import Chance
+from appliance.transfers.schedule import Chance, ZoneState, is_newer
 from appliance.transfers.secondary import Secondary, World
 from appliance.transfers.zonefiles import ZoneFiles
 from appliance.views import Row, secondary_row
@@ -39,6 +40,7 @@ class ZoneTransfers(Service):
     """
 
     name = "transfers"
+    _log = Logger()
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class ZoneTransfers(Service):
         :meth:`zones_of` is good after it, and :meth:`settle` is to be called when they are answered from.
         """
         self.keyring = keyring
+        self._warn_of_serials(config)
         self._answering.configured = {wire(zone.apex): zone for zone in config.zones}
         secondary = {wire(zone.apex): zone for zone in config.zones if zone.primary is not None}
         for apex in [apex for apex in self._secondaries if apex not in secondary]:
@@ -99,11 +102,30 @@ class ZoneTransfers(Service):
             else:
                 self._secondaries[apex] = Secondary(self._world, zone.apex, zone.primary, key)
                 self._secondaries[apex].load()
-        self._notifying.targets = {
-            (wire(zone.apex), endpoint): keyring[zone.transfer.keys[0]] if len(zone.transfer.keys) == 1 else None
-            for zone in config.zones
-            for endpoint in zone.transfer.notify
-        }
+        self._notifying.follow(
+            {
+                (wire(zone.apex), endpoint): keyring[zone.transfer.keys[0]] if len(zone.transfer.keys) == 1 else None
+                for zone in config.zones
+                for endpoint in zone.transfer.notify
+            }
+        )
+
+    def _warn_of_serials(self, config: DNSConfig) -> None:
+        """Other servers ask for the serial, and take nothing that does not have a newer one."""
+        for zone in config.zones:
+            before = self._answering.configured.get(wire(zone.apex))
+            if before is None or before.zone is None or zone.zone is None or zone.transfer == TransferConfig():
+                continue
+            serials = [version_of(each).serial for each in (before.zone, zone.zone)]
+            if before.zone != zone.zone and not is_newer(serials[1], serials[0]):
+                self._log.warn(
+                    "{event}: {zone} has changed, and its serial {serial} is not newer than {before}; its secondaries "
+                    "will not take it",
+                    event="zone-serial-not-raised",
+                    zone=zone.apex.to_text(omit_final_dot=True),
+                    serial=serials[1],
+                    before=serials[0],
+                )
 
     def zones_of(self, config: DNSConfig) -> Iterator[Zone]:
         """All configured zones as they are to be answered now, new and without sites."""
@@ -146,7 +168,7 @@ class ZoneTransfers(Service):
         return self._answering.answer(query, source, stream=stream)
 
     def rows(self, wall: Callable[[float], float]) -> list[Row]:
-        """The zones that are transferred in, by name."""
+        """The zones that are transferred in, by name; ``wall`` makes Unix time of the reactor's."""
         return [
             secondary_row(
                 zone.apex.to_text(omit_final_dot=True),
@@ -158,3 +180,16 @@ class ZoneTransfers(Service):
             )
             for _, zone in sorted(self._secondaries.items())
         ]
+
+    def troubles(self) -> list[str]:
+        """What somebody has to look at, in words."""
+        found = []
+        for _, zone in sorted(self._secondaries.items()):
+            name, state = zone.apex.to_text(omit_final_dot=True), zone.schedule.state
+            if state is not ZoneState.CURRENT:
+                found.append(f"zone {name} is {state.value}: {zone.error or 'its primary is being asked'}")
+            if zone.unwritten:
+                found.append(f"zone {name} is not on the disk: {zone.unwritten}")
+        for (apex, endpoint), reason in sorted(self._notifying.failed.items(), key=str):
+            found.append(f"zone {to_text(apex)}: {endpoint} could not be told of it: {reason}")
+        return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from appliance.model import UDP_KEYS, Address, Keys, Pool, Site
+from appliance.model import UDP_KEYS, Address, Endpoint, Keys, Pool, Site
 
 Row = dict[str, Any]
 Wall = Callable[[float], float]
@@ -53,6 +53,29 @@ class _Pin(Protocol):
     def since(self) -> float: ...
     @property
     def standing(self) -> bool: ...
+
+
+class _Flow(Protocol):
+    @property
+    def transport(self) -> _State: ...
+    @property
+    def client(self) -> Endpoint: ...
+    @property
+    def address(self) -> Address: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def from_client_bytes(self) -> int: ...
+    @property
+    def from_server_bytes(self) -> int: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def state(self) -> str: ...
 
 
 class _Counts(Protocol):
@@ -165,6 +188,22 @@ def secondary_row(zone: str, *, primary: str, serial: int | None, schedule: _Sch
         "refreshed_at": wall(refreshed_at) if refreshed_at is not None else None,
         "next_at": wall(next_at) if next_at is not None else None,
         "error": error or None,
+    }
+
+
+def flow_row(flow: _Flow) -> Row:
+    """A connection or UDP session through the NAT."""
+    return {
+        "transport": flow.transport.value,
+        "client": str(flow.client),
+        "address": str(flow.address),
+        "port": flow.port,
+        "site": flow.site,
+        "server": flow.server,
+        "from_client_bytes": flow.from_client_bytes,
+        "from_server_bytes": flow.from_server_bytes,
+        "age": round(flow.age, 1),
+        "state": flow.state,
     }
 
 

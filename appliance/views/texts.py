@@ -39,7 +39,8 @@ def explanation_text(found: Mapping[str, Any]) -> str:
     """An explanation in lines that can be read from top to bottom."""
     lines = [f"{found['name']} {found['type']}"]
     if found["from"] == "zone":
-        return "\n".join([*lines, f"  {found['rcode']}, from the zone", *(f"  {text}" for text in found["records"])])
+        why = f": {found['reason']}" if found["reason"] else ", from the zone"
+        return "\n".join([*lines, f"  {found['rcode']}{why}", *(f"  {text}" for text in found["records"])])
     lines.append(f"  leases as {found['site']} from pool {found['pool']}, for {' '.join(found['keys'])}")
     answer = f"{found['address']} TTL {found['ttl']}" if found["address"] else "no address yet"
     lines.append(f"  {found['outcome']}: {answer}")

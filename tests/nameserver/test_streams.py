@@ -93,6 +93,17 @@ class StreamTests(Streams):
         self.clock.advance(10)
         self.assertTrue(transport.aborted)
 
+    def test_dribbling(self) -> None:
+        """A byte now and then is no query."""
+        transport, stream = self.connect()
+        for byte in framed("a.example.test")[:9]:
+            stream.dataReceived(bytes([byte]))
+            self.clock.advance(1)
+        self.assertFalse(transport.disconnecting)
+        stream.dataReceived(b"x")
+        self.clock.advance(1)
+        self.assertTrue(transport.disconnecting)
+
     def test_the_quietest_makes_room(self) -> None:
         """A connection too many takes the place of the one that has asked nothing for longest."""
         first, stream = self.connect()

@@ -40,6 +40,36 @@ def data(zones: Zones, name: str) -> list[str]:
     return [str(rdata) for rrset in found.answer for rdata in rrset.rdatas]
 
 
+SIGNED = "".join(
+    f"site {60 + number} RRSIG {covered} 8 3 60 20300101000000 20200101000000 {number} a.test. AAAA\n"
+    for number, covered in enumerate(("A", "TXT", "TXT", "NSEC"))
+)
+
+
+class SignatureTests(SynchronousTestCase):
+    """Signatures are a set for each type that they cover (RFC 4034 s3), and none is lost."""
+
+    def test_all_are_kept(self) -> None:
+        found = ask(Zones([source("a.test", more=SIGNED)]), "site.a.test", "RRSIG")
+        assert isinstance(found, Answer)
+        self.assertEqual(
+            sorted((rrset.ttl, len(rrset.rdatas)) for rrset in found.answer),
+            [(60, 1), (61, 2), (63, 1)],
+        )
+
+    def test_a_site_has_none_of_its_address(self) -> None:
+        zones = Zones([source("a.test", more=SIGNED + "site 60 A 192.0.2.1\n")], SITES)
+        found = ask(zones, "site.a.test", "RRSIG")
+        assert isinstance(found, Answer)
+        covered = {dns.rdatatype.to_text(rdata.covers()) for rrset in found.answer for rdata in rrset.rdatas}
+        self.assertEqual(covered, {"TXT", "NSEC"})
+
+    def test_a_name_without(self) -> None:
+        found = ask(Zones([source("a.test", more=SIGNED)]), "ns1.a.test", "RRSIG")
+        assert isinstance(found, Answer)
+        self.assertEqual((found.answer, len(found.authority)), ((), 1))
+
+
 class ReplaceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.zones = Zones([source("a.test"), source("b.test")], SITES)

@@ -12,6 +12,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.tsig
 from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import capturedLogs
 
 from appliance.transfers import notifying
 from tests.integration.process import free_port, own_address
@@ -99,6 +100,38 @@ class NotifyTests(World):
         served.reload(self.text(told.where, serial=2))
         await self.quiet(served)
         self.assertEqual(told.serials[3:], [2, 2, 2])
+
+    async def test_a_reload_tells_again(self) -> None:
+        """Those who could not be told, and those who have another key now; until then the status says it."""
+        told = Told(self, KEY)
+        told.rcode = dns.rcode.NOTAUTH
+        served = self.serve(self.text(told.where)).start()
+        await self.quiet(served)
+        trouble = f"zone in.test: {told.where[1:-1]} could not be told of it: it says NOTAUTH"
+        self.assertEqual(served.transfers.troubles(), [trouble])
+        told.rcode = dns.rcode.NOERROR
+        for _ in range(2):
+            served.reload(self.text(told.where))
+            await self.quiet(served)
+        self.assertEqual((told.serials, served.transfers.troubles()), ([1, 1], []))
+        served.reload(self.text(told.where, keys="k.test"))
+        await self.quiet(served)
+        self.assertEqual(
+            ([message.had_tsig for message in told.messages], served.transfers.troubles()), ([False, False, True], [])
+        )
+
+    async def test_a_serial_that_was_not_raised(self) -> None:
+        """A person is told, where somebody may have the zone and its records are others."""
+        told = Told(self)
+        text = self.text(told.where, serial=5)
+        changed = text.replace("192.0.2.1", "192.0.2.2")
+        served = self.serve(text).start()
+        for now, warned in ((text, False), (changed, True), (changed, False), (text.replace(" 5 ", " 6 "), False)):
+            with capturedLogs() as events:
+                served.reload(now)
+            said = [event for event in events if event.get("event") == "zone-serial-not-raised"]
+            self.assertEqual(bool(said), warned)
+        await self.quiet(served)
 
     async def test_any_answer_ends_it(self) -> None:
         told = Told(self)

@@ -88,6 +88,15 @@ class Messages(SynchronousTestCase):
         outgoing.close()
         self.assertEqual(ended, [False])
 
+    def test_signatures(self) -> None:
+        """All of them: a name has some for each type."""
+        signed = "".join(
+            f"a 60 RRSIG {covered} 8 3 60 20300101000000 20200101000000 {tag} in.test. AAAA\n"
+            for tag, covered in enumerate(("A", "TXT", "TXT"))
+        )
+        texts = self.records_of(self.messages(records(7, signed)))
+        self.assertEqual(len([text for text in texts if " RRSIG " in text]), 3)
+
     def test_sites_are_left_out(self) -> None:
         """Their addresses are another's the next moment; what else is there, stays."""
         zones = Zones([zone_of(records(7, MORE))], [SiteNames(site="s", names=(from_text("site.in.test"),))])

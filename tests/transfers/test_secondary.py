@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import dns.flags
 import dns.message
@@ -20,7 +21,8 @@ from twisted.internet.task import LoopingCall, deferLater
 
 from appliance.naming import SiteNames, from_text
 from appliance.transfers import Bounds, schedule, zonefiles
-from tests.transfers.world import KEY, Primary, Served, World, framed, reactor, records, until, zone_of
+from tests.transfers.test_outgoing import indented
+from tests.transfers.world import KEY, SECRET, Primary, Served, World, framed, reactor, records, until, zone_of
 
 
 class SecondaryWorld(World):
@@ -60,6 +62,7 @@ class GoodPrimaryTests(SecondaryWorld):
         served.start()
         self.assertEqual([served.rcode(f"{name}in.test") for name in ("", "a.", "site.")], [(2, 14)] * 3)
         self.assertEqual(served.row()["state"], "waiting")
+        self.assertEqual(served.transfers.troubles(), ["zone in.test is waiting: its primary is being asked"])
         primary.datagrams = answered
         await self.current(served)
         self.assertEqual((served.addresses("a.in.test"), served.row()["error"]), (["192.0.2.7"], None))
@@ -249,6 +252,25 @@ class FileTests(SecondaryWorld):
         served.start()
         await self.current(served)
         self.assertEqual(served.rcode("ns1.in.test"), (0, None))
+        await until(served.transfers.troubles)
+        self.assertRegex(served.transfers.troubles()[0], r"^zone in\.test is not on the disk: .*File exists")
+
+    async def test_a_disk_that_has_room_again(self) -> None:
+        """The next refresh writes what could not be written, though there is nothing newer."""
+        self.patch(schedule, "NOTIFY_INTERVAL", 0.0)
+        primary = Primary(self, key=KEY)
+        served = self.secondary(primary).start()
+        file = served.folder / "zones" / "in.test.zone"
+        await until(file.exists)
+        full = self.patch(zonefiles, "_replace", mock.Mock(side_effect=OSError(28, "No space left on device")))
+        primary.zone = zone_of(records(2))
+        await self.notify(served, key=KEY)
+        await self.current(served, 2)
+        await until(lambda: "No space" in "".join(served.transfers.troubles()))
+        full.restore()
+        await self.notify(served, key=KEY)
+        await until(lambda: not served.transfers.troubles())
+        self.assertIn(" 2 3600 ", file.read_text())
 
     async def test_a_slow_disk(self) -> None:
         """A notification meanwhile is followed after it: never are two versions written at once."""
@@ -436,6 +458,23 @@ class BadPrimaryTests(SecondaryWorld):
         served = self.secondary(primary).start()
         await until(lambda: served.row()["error"])
         self.assertIn("no answer over UDP: connection refused; no connection: ", served.row()["error"])
+
+    async def test_it_refuses_the_key(self) -> None:
+        """Said once, with the key and what may be wrong with it."""
+        refusals = {
+            "k.testey": "BADKEY: it has no key of this name and algorithm",
+            "k.test": "BADSIG: its secret is another",
+        }
+        dns_of = "dns:\n  listen: [LISTEN]\n  tsig: {%s: {secret: secret}}\n  zones:\n    in.test: %s\n"
+        for key, said in refusals.items():
+            primary = self.serve(dns_of % (key, "\n      records: |\n" + indented(records())))
+            (primary.folder / "secret").write_text(SECRET.replace("MD", "xD"))
+            primary.start()
+            where = f"'{primary.address}:{primary.port}'"
+            served = self.serve(dns_of % ("k.test", f"{{primary: {{address: {where}, key: k.test}}}}")).start()
+            await until(lambda served=served: served.row()["error"])  # type: ignore[misc]
+            told = f"no good answer, over UDP and TCP: it refuses what key k.test. has signed ({said})"
+            self.assertEqual(served.row()["error"], told)
 
     async def test_it_does_not_have_the_zone(self) -> None:
         """An error, no answer, or one without AA."""
