@@ -17,13 +17,14 @@ MOST_EXEMPT = 1000
 
 
 def network(node: Node, faults: Faults) -> IPv4Network | IPv6Network:
-    """A reader of a prefix such as 192.0.2.0/24, or of one address."""
+    """A reader of one address, or of a prefix such as 192.0.2.0/24."""
     written = text(node, faults)
     try:
         return ip_network(written)
     except ValueError as error:
+        allowed = "an address, or a network such as 192.0.2.0/24"
         hint = "; no bits may be set behind the prefix" if "host bits" in str(error) else ""
-        raise faults.wrong(node, f"found {node.found()}; allowed: a network such as 192.0.2.0/24{hint}") from None
+        raise faults.wrong(node, f"found {node.found()}; allowed: {allowed}{hint}") from None
 
 
 def _exempt(node: Node, faults: Faults) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -82,7 +82,7 @@ def choice(of: type[E]) -> Reader[E]:
         known = [member.value for member in of]
         if node.kind == "text" and node.text in known:
             return of(node.text)
-        near = faults.did_you_mean(node.text, known) if node.kind == "text" else ""
+        near = faults.did_you_mean(node.text.lower(), known) if node.kind == "text" else ""
         raise faults.wrong(node, f"found {node.found()}; allowed: {', '.join(known)}{near}")
 
     return read

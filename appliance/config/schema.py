@@ -171,7 +171,8 @@ def _told(node: Node, faults: Faults) -> str:
         return ""
     found = text(node, faults)
     if len(found.encode()) > MOST_TOLD or not found.isprintable():
-        raise faults.wrong(node, f"found {node.found()}; allowed: at most {MOST_TOLD} bytes, or '' to tell nothing")
+        allowed = f"one line of at most {MOST_TOLD} bytes without control characters, or '' to tell nothing"
+        raise faults.wrong(node, f"found {node.found()}; allowed: {allowed}")
     return found
 
 

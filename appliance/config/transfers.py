@@ -60,11 +60,13 @@ def _algorithm(node: Node, faults: Faults) -> TSIGAlgorithm:
     return choice(TSIGAlgorithm)(node, faults)
 
 
+_BASE64 = r"[0-9A-Za-z+/]{16,}={1,2}|(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z+/]{22,}"
+"""With or without padding; names of files seldom have all of these."""
 _TSIG = Shape(
     "dns.tsig.*",
     {
         "algorithm": Key(_algorithm, TSIGAlgorithm.SHA256),
-        "secret": Key(placed(secret_file(r"[0-9A-Za-z+/]{16,}={1,2}")), None),
+        "secret": Key(placed(secret_file(_BASE64)), None),
     },
 )
 _PRIMARY = Shape("dns.zones.*.primary", {"address": Key(placed(_peer)), "key": Key(placed(text), None)})
@@ -185,6 +187,8 @@ def transfer_of(
     for told in fields.get("notify", ()):
         if told.value in listen:
             faults.add(told.node, f"{told.value} is in dns.listen; the appliance need not be told of its own zones")
+    if fields.get("notify") and not place.node.entries.keys() & {"allow", "keys"}:
+        faults.warn(place.node, "'notify' tells servers that may not have the zone; list them in 'allow', or their key")
     names = [keys.find(each) for each in fields.get("keys", ())]
     return TransferConfig(
         allow=tuple(each.value for each in fields.get("allow", ())),

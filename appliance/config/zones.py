@@ -161,6 +161,8 @@ def _suspicious(zone: dns.zone.Zone) -> Iterator[str]:
     if "@" in soa.rname.to_text():
         yield f"SOA mailbox {soa.rname} has an '@'; a dot stands for it (RFC 1035 s3.3.13)"
     assert zone.origin is not None
+    if zone.get_rdataset(zone.origin, dns.rdatatype.DNSKEY) is not None:
+        yield "the zone is signed, but answers come without signatures; its parent must have no DS record for it"
     for server in zone.find_rdataset(zone.origin, dns.rdatatype.NS):
         if server.target.is_subdomain(zone.origin) and not _has_address(zone, server.target):
             yield f"the name server {server.target.to_text(omit_final_dot=True)} has no address in the zone"

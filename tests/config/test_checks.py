@@ -119,6 +119,21 @@ class NameTests(SynchronousTestCase):
         (said,) = faults("dns:\n" + POOLS + SERVERS + f"sites: {{a.test: {SITE}}}\n")
         self.assertIn("'a.test' is not in a zone of dns.zones; there are none", said)
 
+    def test_a_name_below_a_cut(self) -> None:
+        """Another server answers for it, so that its address would never be leased."""
+        more = "        sub 60 NS ns1\n        old 60 DNAME new\n        at 60 DNAME new\n"
+        text = sites(**{"sub": SITE, "a.b.sub": SITE, "x.old": SITE, "at": SITE, "b": SITE})
+        text = text.replace("ns1 3600 A 127.0.0.1\n", "ns1 3600 A 127.0.0.1\n" + more)
+        never = "is never answered: zone example.test has"
+        self.assertEqual(
+            [fault.partition("'")[2] for fault in faults(text)],
+            [
+                f"sub.example.test' {never} NS records at sub.example.test",
+                f"a.b.sub.example.test' {never} NS records at sub.example.test",
+                f"x.old.example.test' {never} DNAME records at old.example.test",
+            ],
+        )
+
     def test_a_bad_zone_is_known(self) -> None:
         (said,) = faults(sites(a=SITE).replace("A 127.0.0.1", "A x"))
         self.assertIn("a.yaml:7: dns.zones.example.test.records: Text input is malformed", said)
@@ -153,6 +168,16 @@ class WarningTests(SynchronousTestCase):
 
     def test_no_zone(self) -> None:
         self.assertEqual(warnings("dns:\n"), ["a.yaml: dns.zones: no zone is configured, so every query is refused"])
+
+    def test_a_zone_that_others_have(self) -> None:
+        """Once a zone."""
+        text = sites(a=SITE, b=SITE).replace(
+            "    example.test:\n", "    example.test:\n      transfer: {allow: [192.0.2.1]}\n"
+        )
+        (said,) = warnings(text)
+        self.assertIn(
+            "other servers may have zone example.test, but get no address of 'a.example.test' and 1 more", said
+        )
 
     def test_record_under_a_leased_name(self) -> None:
         (said,) = warnings(sites(ns1=SITE))

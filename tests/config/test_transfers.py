@@ -128,6 +128,21 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual(warnings(text()), ["a.yaml:3: dns.tsig.k.test: no zone uses this key"])
         self.assertEqual(warnings(text(zone=f"{RECORDS}, transfer: {{keys: [k.test]}}")), [])
 
+    def test_notify_alone(self) -> None:
+        said = warnings(text("{}", f"{RECORDS}, transfer: {{notify: ['192.0.2.53:53']}}"))
+        self.assertIn("'notify' tells servers that may not have the zone", said[0])
+
+    def test_others_in_a_pool(self) -> None:
+        more = "pools: {p: {addresses: [192.0.2.0-192.0.2.99]}}\n"
+        zone = f"{RECORDS}, transfer: {{allow: [192.0.2.1], notify: ['192.0.2.53:53']}}"
+        for each in (zone, "primary: {address: '192.0.2.53:53'}"):
+            (said,) = faults(text("{}", each) + more)
+            self.assertIn("192.0.2.53 is in pools.p.addresses[0] (line 6, 192.0.2.0-192.0.2.99); no other name", said)
+
+    def test_secrets_without_padding(self) -> None:
+        (said,) = faults(text("{k.test: {secret: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz}}"))
+        self.assertIn("looks like the secret itself", said)
+
     def test_a_site_in_a_zone_that_is_transferred(self) -> None:
         """What the zone has there is not known yet."""
         more = "pools: {p: {addresses: [192.0.2.1]}}\nservers: {s: {address: 10.0.0.1}}\n"

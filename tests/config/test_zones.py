@@ -56,6 +56,11 @@ class InlineTests(SynchronousTestCase):
             ],
         )
 
+    def test_signed(self) -> None:
+        """Answers have no signatures, so nobody may expect some."""
+        (said,) = warnings(inline(HEAD + "@ 60 DNSKEY 257 3 8 AAAA\n"))
+        self.assertIn("its parent must have no DS record", said)
+
     def test_cname_beside_others(self) -> None:
         said = self.zone_faults(HEAD + "a 60 A 192.0.2.1\na 60 CNAME b\n")
         self.assertEqual(said, ["a.yaml:8: CNAME rdataset is not compatible with a regular data node: a 60 CNAME b"])

@@ -1,0 +1,175 @@
+"""What sites say about other sections and about each other: names, zones, servers, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dns.name
+import dns.rdatatype
+import dns.zone
+
+from appliance.config.faults import Faults, Unusable
+from appliance.config.scalars import normal_name
+from appliance.config.schema import MOST_PORTS, Root, SiteFields
+from appliance.config.shapes import Placed
+from appliance.config.tree import Node, shorten
+from appliance.config.values import ZoneConfig
+from appliance.model import Server, Transport
+
+Zones = Mapping[dns.name.Name, ZoneConfig | None]
+
+
+def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
+    """
+    Note what does not fit; costs what there is, never its square.
+
+    :param zones: ``None`` if the section could not be read, so that nothing is known of them.
+    """
+    taken: dict[str, Node] = {}
+    missed: dict[str, list[tuple[str, Node]]] = {}
+    names = [(*_named(site, name, faults), site) for name, site in root.get("sites", {}).items()]
+    apexes = None if zones is None else {apex.to_text(omit_final_dot=True): zone for apex, zone in zones.items()}
+    for own, aliases, site in names:
+        for name, node in [*([(own, site.node)] if own else []), *aliases]:
+            if name in taken:
+                faults.add(node, f"'{name}' is already {taken[name].path} (line {taken[name].line})")
+                continue
+            taken[name] = node
+            if apexes is not None:
+                apex = _check_in_zone(name, node, apexes, faults)
+                if apex is not None:
+                    missed.setdefault(apex, []).append((name, node))
+        _check_references(root, site.value, faults)
+        _check_servers_of(site.value, site.node, faults)
+        _check_servers_once(root, site.value, faults)
+        _check_ports(site.value, site.node, faults)
+    for apex, all_names in missed.items():
+        name, node = all_names[0]
+        more = f" and {len(all_names) - 1} more names" if len(all_names) > 1 else ""
+        faults.warn(node, f"other servers may have zone {apex}, but get no address of '{name}'{more}")
+
+
+def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
+    """One address a server: how many there may be."""
+    if "pool" in site and "address" in site and site["pool"] is None and site["address"] is None:
+        faults.add(node, "'pool' is required, or 'address' for a site that always has the same one")
+    written = node.entries.get("servers")
+    if "addresses" not in site or "servers" not in site or written is None or len(site["servers"]) < len(written.items):
+        return  # what is wrong there has been told
+    place, servers = site["addresses"], len(site["servers"])
+    addresses = place.value if place is not None else 1
+    if site.get("address") is not None and addresses > 1 and place is not None:
+        faults.add(place.node, f"found {addresses}; allowed: 1 for a site with a static 'address'")
+    elif addresses > servers and place is not None:
+        faults.add(place.node, f"found {addresses}; allowed: at most one a server, and there are {servers}")
+    elif servers > addresses:
+        hint = f"set addresses to {servers}" if site.get("address") is None else "list one"
+        faults.add(
+            written,
+            f"not yet supported: {servers} servers behind {addresses} address{'es' if addresses > 1 else ''}; {hint}",
+        )
+
+
+def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
+    """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
+    seen: dict[object, Node] = {}
+    for entry in site.get("servers", ()):
+        if isinstance(entry.value, Server):
+            server: Server | None = entry.value
+        else:
+            named = root.get("servers", {}).get(entry.value)
+            server = named.value.get("server") if named else None
+        name = server.name if server else entry.value
+        marks: dict[object, str] = {name: f"a server called '{shorten(str(name))}'"}
+        if server:
+            marks = {(server.address, server.port): "this server", **marks}
+        for mark, what in marks.items():
+            before = seen.setdefault(mark, entry.node)
+            if before is not entry.node:
+                faults.add(entry.node, f"{what} is already {before.path} (line {before.line})")
+                break
+
+
+def _named(site: Placed[SiteFields], written: str, faults: Faults) -> tuple[str | None, list[tuple[str, Node]]]:
+    try:
+        own: str | None = normal_name(written, site.node, faults)
+    except Unusable:
+        own = None
+    return own, [(alias.value, alias.node) for alias in site.value.get("aliases", ())]
+
+
+def _check_in_zone(name: str, node: Node, apexes: Mapping[str, ZoneConfig | None], faults: Faults) -> str | None:
+    """
+    Cost: one look-up a label.
+
+    :return: the zone's apex, where other servers may have the zone.
+    """
+    labels = name.split(".")
+    apex = next((above for above in (".".join(labels[i:]) for i in range(len(labels))) if above in apexes), None)
+    if apex is None:
+        some = ", ".join(list(apexes)[:5]) + (", ..." if len(apexes) > 5 else "")
+        zones = f"the zones are {some}" if apexes else "there are none"
+        faults.add(node, f"'{name}' is not in a zone of dns.zones; {zones}")
+        return None
+    config = apexes[apex]
+    if config is None:
+        return None
+    if config.zone is not None:
+        _check_records(name, node, apex, config.zone, faults)
+    return apex if config.transfer.allow or config.transfer.keys else None
+
+
+def _check_records(name: str, node: Node, apex: str, zone: dns.zone.Zone, faults: Faults) -> None:
+    absolute = dns.name.from_text(name)
+    above, rdtype = _hidden_by(absolute, zone)
+    if rdtype is not None:
+        where = above.to_text(omit_final_dot=True)
+        faults.add(node, f"'{name}' is never answered: zone {apex} has {rdtype.name} records at {where}")
+    for rdtype in (dns.rdatatype.A, dns.rdatatype.CNAME):
+        if zone.get_rdataset(absolute, rdtype):
+            faults.warn(
+                node, f"zone {apex} has a record {rdtype.name} for '{name}', which leases; the lease is answered"
+            )
+
+
+def _hidden_by(name: dns.name.Name, zone: dns.zone.Zone) -> tuple[dns.name.Name, dns.rdatatype.RdataType | None]:
+    """Where authority over a name ends before it, and by which records; None where it does not."""
+    above = name
+    while above != zone.origin:
+        if zone.get_rdataset(above, dns.rdatatype.NS):
+            return above, dns.rdatatype.NS
+        above = above.parent()
+        if zone.get_rdataset(above, dns.rdatatype.DNAME):
+            return above, dns.rdatatype.DNAME
+    return above, None
+
+
+def _check_references(root: Root, site: SiteFields, faults: Faults) -> None:
+    pool = site.get("pool")
+    if pool and "pools" in root and pool.value not in root["pools"]:
+        _unknown("pool", pool, root["pools"], faults)
+    for server in site.get("servers", ()):
+        if isinstance(server.value, str) and "servers" in root and server.value not in root["servers"]:
+            _unknown("server", server, root["servers"], faults)
+
+
+def _unknown(what: str, name: Placed[Any], known: Mapping[str, Any], faults: Faults) -> None:
+    near = faults.did_you_mean(name.value, known.keys())
+    some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
+    there = "" if near else f"; there is {some}" if known else f"; {what}s has none"
+    faults.add(name.node, f"unknown {what} '{shorten(name.value)}'{near or there}")
+
+
+def _check_ports(site: SiteFields, node: Node, faults: Faults) -> None:
+    taken: dict[tuple[Transport, int], Node] = {}
+    for service in site.get("services", ()):
+        transport = service.value.transport
+        for port in service.value.ports():
+            before = taken.setdefault((transport, port), service.node)
+            if before is not service.node:
+                place = f"{before.path} (line {before.line})"
+                faults.add(service.node, f"{transport.value} port {port} is already in {place}")
+                break
+    if len(taken) > MOST_PORTS:
+        faults.add(node.entries["services"], f"found {len(taken)} ports; allowed: at most {MOST_PORTS} for a site")
