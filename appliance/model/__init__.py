@@ -5,24 +5,35 @@ Nothing here changes or decides; configuration makes these values and everybody 
 """
 
 from appliance.model.askers import Asker, Proof
+from appliance.model.balance import Behaviour, Instance, NatPool, Pair, Predictor, ProxyProtocol, Refusal, Reuse, Spill
 from appliance.model.endpoints import UDP_KEYS, Address, Endpoint, Keys, Transport, all_keys, joined
 from appliance.model.pools import Exhausted, Periods, Pool, Quota, Tiers
-from appliance.model.sites import Server, Service, Site, Timeouts, keys_of
+from appliance.model.services import Server, Service, Timeouts, keys_of
+from appliance.model.sites import Site
 
 __all__ = [
     "UDP_KEYS",
     "Address",
     "Asker",
+    "Behaviour",
     "Endpoint",
     "Exhausted",
+    "Instance",
     "Keys",
+    "NatPool",
+    "Pair",
     "Periods",
     "Pool",
+    "Predictor",
     "Proof",
+    "ProxyProtocol",
     "Quota",
+    "Refusal",
+    "Reuse",
     "Server",
     "Service",
     "Site",
+    "Spill",
     "Tiers",
     "Timeouts",
     "Transport",

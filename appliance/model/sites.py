@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Address
 
 import attrs
 
-from appliance.model.endpoints import UDP_KEYS, Address, Keys, Transport
-
-
-@attrs.frozen(kw_only=True)
-class Service:
-    """
-    A port, or a run of ports, that a site offers on its leased address.
-
-    :param first_port: first public port.
-    :param last_port: last public port, at least ``first_port``.
-    :param to: the server's port for ``first_port``; later ports of a run keep their distance to it.
-    """
-
-    transport: Transport = Transport.TCP
-    first_port: int
-    last_port: int
-    to: int
-
-    def ports(self) -> range:
-        return range(self.first_port, self.last_port + 1)
-
-    def target(self, port: int) -> int:
-        """The server's port that public ``port`` is translated to."""
-        return self.to + port - self.first_port
-
-
-@attrs.frozen(kw_only=True)
-class Server:
-    """
-    A real server: where the traffic of a site ends.
-
-    :param port: 0 keeps what the service's ``to`` says.
-    :param weight: its share of a site's requests, relative to the site's other servers.
-    """
-
-    name: str
-    address: IPv4Address | IPv6Address
-    port: int = 0
-    weight: int = 1
-
-
-@attrs.frozen(kw_only=True)
-class Timeouts:
-    """
-    How long the data path waits, in seconds.  Defaults are those of RFC 5382 (idle) and RFC 4787 (udp).
-
-    :param drain: how long connections may go on once their lease drains.
-    """
-
-    connect: float = 3.0
-    idle: float = 7200.0
-    half_closed: float = 30.0
-    udp: float = 300.0
-    drain: float = 300.0
-
-
-def keys_of(services: Iterable[Service]) -> Keys:
-    """The keys that ``services`` take on a leased address."""
-    return frozenset(
-        port + (UDP_KEYS if service.transport is Transport.UDP else 0)
-        for service in services
-        for port in service.ports()
-    )
+from appliance.model.balance import Instance, Predictor, ProxyProtocol
+from appliance.model.endpoints import Address, Keys
+from appliance.model.services import Server, Service, Timeouts, keys_of
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +24,13 @@ class Site:
     :param aliases: other names that are answered with the same lease.
     :param ipv6: what AAAA is answered with; never leased.
     :param max_sessions: most UDP sessions at once on all its leased ports together.
+    :param predictor: of the instance with bind id 0, whose servers ``servers`` are; ``backup`` likewise: another site.
+    :param instances: what certain clients get instead; bind ids are 1 and up.
+    :param sticky: seconds for which a client is sent where its last connection was, after that ended; 0: it is not.
+    :param buddies: sets of ports that belong together: a client's later connection goes where its first is (5.12).
+    :param client_nat: name of the pool that connections to servers get their source from; None: the host's own address.
+    :param accept_proxy_from: front ends whose PROXY header says who the client is.
+    :param max_per_client: connections from one client address; 0: no limit.
     :ivar keys: what it takes on an address; made of ``services``.
     """
 
@@ -96,8 +42,17 @@ class Site:
     address: Address | None = None
     aliases: tuple[str, ...] = ()
     ipv6: tuple[IPv6Address, ...] = ()
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
     max_sessions: int = 65536
+    predictor: Predictor = Predictor.LEAST_CONNECTIONS
+    instances: tuple[Instance, ...] = ()
+    sticky: float = 0.0
+    buddies: tuple[frozenset[int], ...] = ()
+    backup: str | None = None
+    client_nat: str | None = None
+    proxy_protocol: ProxyProtocol = ProxyProtocol.NONE
+    accept_proxy_from: tuple[IPv4Network, ...] = ()
+    max_per_client: int = 0
     keys: Keys = attrs.field(init=False, eq=False, repr=False)
 
     @keys.default
