@@ -276,8 +276,6 @@ class Changing:
         places |= dict.fromkeys(self._relinked(reals))
         for real in reals:
             self._orders.order_real(real)
-            if real.wake_at is not None:
-                board.timers.add(real.wake_at, real)
         concerned = [place for place in board.links.dependents(places) if place.name in board.places]
         for place in concerned:
             for virtual in place.virtuals():
