@@ -95,5 +95,9 @@ class RequestError(ApplianceError):
         super().__init__(message)
 
 
+class BalancingError(RequestError):
+    """A change of the balancing at run time names what is not there, or a value that is not allowed (5.10)."""
+
+
 class SecretError(ApplianceError):
     """A file with a secret cannot be read or made, or is open to others."""

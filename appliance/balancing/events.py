@@ -1,0 +1,106 @@
+"""
+What happened to servers and clients.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import attrs
+
+from appliance.balancing.values import Override
+from appliance.events import Event
+
+
+@attrs.frozen(kw_only=True)
+class ServerEvent(Event):
+    """:param server: name of a real server."""
+
+    server: str
+
+
+@attrs.frozen(kw_only=True)
+class ServerFailed(ServerEvent):
+    """
+    It takes no new connections, because ``ditched`` in a row were, or its test failed.
+
+    :param again: it failed its test.
+    :param retry_at: when it is tested.
+    """
+
+    ditched: int
+    again: bool
+    retry_at: float
+
+
+@attrs.frozen(kw_only=True)
+class ServerTested(ServerEvent):
+    """From now on one connection at a time is given to it."""
+
+
+@attrs.frozen(kw_only=True)
+class ServerBack(ServerEvent):
+    """It passed its test."""
+
+
+@attrs.frozen(kw_only=True)
+class ServerDrained(ServerEvent):
+    """Its last connection has ended since a person wanted it drained."""
+
+
+@attrs.frozen(kw_only=True)
+class VirtualEvent(Event):
+    """:param virtual: name of a virtual server."""
+
+    virtual: str
+
+
+@attrs.frozen(kw_only=True)
+class VirtualFailed(VirtualEvent):
+    """Nothing that is available to it takes new connections (5.1)."""
+
+
+@attrs.frozen(kw_only=True)
+class VirtualBack(VirtualEvent):
+    """Something does again."""
+
+
+@attrs.frozen(kw_only=True)
+class QueueFull(VirtualEvent):
+    """A connection was refused because all waiting places were taken; said once until one could wait again."""
+
+
+@attrs.frozen(kw_only=True)
+class ClientEvent(Event):
+    """Something about a client of ``site``, and the instance with ``bind_id``."""
+
+    site: str
+    bind_id: int
+    client: IPv4Network
+
+
+@attrs.frozen(kw_only=True)
+class ClientAssigned(ClientEvent):
+    """Its behaviour made it one of the instance (5.11); ``reason`` is a few words for people."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class ClientReleased(ClientEvent):
+    """The hold is over."""
+
+
+@attrs.frozen(kw_only=True)
+class Overridden(Event):
+    """A person changed something (5.10)."""
+
+    override: Override
+
+
+@attrs.frozen(kw_only=True)
+class OverrideEnded(Event):
+    """What the file says holds again; ``reason`` is a few words for people."""
+
+    override: Override
+    reason: str
