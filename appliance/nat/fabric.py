@@ -16,11 +16,15 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDes
 from twisted.logger import Logger
 
 from appliance.nat.timers import Timers
-from appliance.nat.traffic import Counters, Traffic
+from appliance.balancing import Ticket
+from appliance.nat.traffic import Balance, Counters, Traffic
 
 if typing.TYPE_CHECKING:
+    from appliance.nat.approach import Approach
     from appliance.nat.connection import Connection
     from appliance.nat.datagrams import Session
+    from appliance.nat.farewell import Farewell
+    from appliance.nat.greeting import Greeting
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say this host, not the peer, has run out of something."""
@@ -106,7 +110,7 @@ class Fabric:
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
+    def __init__(self, reactor: Reactor, traffic: Traffic, balance: Balance) -> None:
         self.reactor = reactor
         self.seconds = reactor.seconds
         self.timers = Timers(reactor)
@@ -115,6 +119,9 @@ class Fabric:
         self.reserve = Reserve()
         self.counters = Counters()
         self.connections: set[Connection] = set()
+        self.farewells: set[Farewell] = set()
+        self.greetings: set[Greeting] = set()
+        self.waiting: dict[Ticket, Approach] = {}
         self.sessions: set[Session] = set()
         # By site, and by site and client network.
         self.sessions_of: Counter[str | tuple[str, str]] = Counter()
@@ -122,6 +129,9 @@ class Fabric:
             reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
         )
         self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
+        self.no_source = Complaint(reactor.seconds, "nat-sources-exhausted", "A client NAT pool has no pair left")
+        self.bad_header = Complaint(reactor.seconds, "nat-proxy-header", "A front end sent no good PROXY header")
+        self.balance = balance
         self._traffic = traffic
         self._waiting: list[defer.Deferred[None]] = []
 

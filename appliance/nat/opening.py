@@ -10,7 +10,7 @@ import socket
 from ipaddress import IPv4Address
 
 from appliance.errors import Blame, DataPathError
-from appliance.model import Endpoint, Server, Service, Transport
+from appliance.model import Endpoint, Pair, Transport
 
 SocketAddress = tuple[str, int]
 
@@ -18,13 +18,32 @@ _BACKLOG = 1024
 _KINDS = {Transport.TCP: socket.SOCK_STREAM, Transport.UDP: socket.SOCK_DGRAM}
 
 
-def target_of(server: Server, service: Service, port: int) -> SocketAddress:
-    """Where what comes in at the public ``port`` goes."""
-    return str(server.address), server.port or service.target(port)
-
-
 def family_of(address: SocketAddress) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+def keep_alive(sock: socket.socket, after: float) -> None:
+    """
+    Have the kernel ask, after so many seconds without a byte and then three times, whether the other end is there.
+
+    :param after: 0: never.  A listening socket gives it to all that it accepts.
+    """
+    if after:
+        seconds = max(1, round(after))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def bind_source(sock: socket.socket, source: Pair) -> None:
+    """
+    What goes out comes from this pair; raises OSError.
+
+    SO_REUSEADDR, because the pair may still be in TIME_WAIT towards another server, or serve UDP too.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((str(source.address), source.port))
 
 
 def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket.socket:
