@@ -14,10 +14,10 @@ from typing import Any
 from appliance.config.addresses import Occupied, shown
 from appliance.config.faults import Faults
 from appliance.config.schema import Root
+from appliance.config.servers import ServerFields
 from appliance.config.shapes import Placed
 from appliance.config.sitechecks import Zones, check_sites
 from appliance.config.tree import Node
-from appliance.model import Server
 
 MOST_ADDRESSES = 2**20
 """Of all pools together; each has a row in the lease table."""
@@ -86,22 +86,24 @@ def _check_all_static(root: Root, statics: Mapping[IPv4Address, Node], faults: F
 
 
 def _check_servers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
-    for server, node in _all_servers(root):
-        holder = _holder(pools, statics, server.address)
+    for server in _all_servers(root):
+        if "address" not in server:
+            continue
+        place = server["address"]
+        holder = _holder(pools, statics, place.value)
         if holder:
             loop = "traffic to it would come back to the appliance"
-            faults.add(node, f"server address {server.address} is in {shown(holder)}; {loop}")
+            faults.add(place.node, f"server address {place.value} is in {shown(holder)}; {loop}")
 
 
-def _all_servers(root: Root) -> Iterator[tuple[Server, Node]]:
-    """The named ones and those that sites list inline, each with its address's place."""
+def _all_servers(root: Root) -> Iterator[ServerFields]:
+    """The named ones and those that sites list inline."""
     for named in root.get("servers", {}).values():
-        if "server" in named.value:
-            yield named.value["server"], named.node.entries["address"]
+        yield named.value
     for site in root.get("sites", {}).values():
         for entry in site.value.get("servers", ()):
-            if isinstance(entry.value, Server):
-                yield entry.value, entry.node.entries["address"]
+            if not isinstance(entry.value, str):
+                yield entry.value
 
 
 def _check_listen(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
@@ -138,7 +140,8 @@ def _check_peers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node
 def _check_unused(root: Root, faults: Faults) -> None:
     sites = [site.value for site in root.get("sites", {}).values()]
     pools = {pool.value for site in sites if (pool := site.get("pool")) is not None}
-    servers = {server.value for site in sites for server in site.get("servers", ())}
+    entries = (server.value for site in sites for server in site.get("servers", ()))
+    servers = {entry for entry in entries if isinstance(entry, str)}
     _warn_unused("pool", root.get("pools", {}), pools, faults)
     _warn_unused("server", root.get("servers", {}), servers, faults)
 

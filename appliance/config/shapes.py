@@ -116,11 +116,11 @@ def whole(of: Shape, made: Callable[..., T]) -> Reader[T]:
     return read
 
 
-def named(reader: Reader[Fields]) -> Reader[dict[str, Placed[Fields]]]:
+def named(reader: Reader[Any]) -> Reader[dict[str, Placed[Any]]]:
     """A reader of a mapping whose keys are names of the user's.  A name is known even if all of its value is bad."""
 
     def read(node: Node, faults: Faults) -> dict[str, Placed[Fields]]:
-        found: dict[str, Placed[Fields]] = {}
+        found: dict[str, Placed[Any]] = {}
         for name, child in entries(node, faults).items():
             try:
                 fields = reader(child, faults)

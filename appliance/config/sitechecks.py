@@ -11,11 +11,14 @@ import dns.zone
 
 from appliance.config.faults import Faults, Unusable
 from appliance.config.scalars import normal_name
-from appliance.config.schema import MOST_PORTS, Root, SiteFields
+from appliance.config.schema import Root
+from appliance.config.servers import ServerFields, inline_name
+from appliance.config.services import MOST_PORTS
 from appliance.config.shapes import Placed
+from appliance.config.sites import SiteFields
 from appliance.config.tree import Node, shorten
 from appliance.config.values import ZoneConfig
-from appliance.model import Server, Transport
+from appliance.model import Transport
 
 Zones = Mapping[dns.name.Name, ZoneConfig | None]
 
@@ -75,15 +78,15 @@ def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
     """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
     seen: dict[object, Node] = {}
     for entry in site.get("servers", ()):
-        if isinstance(entry.value, Server):
-            server: Server | None = entry.value
-        else:
+        if isinstance(entry.value, str):
+            name: str | None = entry.value
             named = root.get("servers", {}).get(entry.value)
-            server = named.value.get("server") if named else None
-        name = server.name if server else entry.value
-        marks: dict[object, str] = {name: f"a server called '{shorten(str(name))}'"}
-        if server:
-            marks = {(server.address, server.port): "this server", **marks}
+            server: ServerFields = named.value if named else {}
+        else:
+            name, server = inline_name(entry.value), entry.value
+        marks: dict[object, str] = {name: f"a server called '{shorten(name)}'"} if name else {}
+        if "address" in server and "port" in server:
+            marks = {(server["address"].value, server["port"]): "this server", **marks}
         for mark, what in marks.items():
             before = seen.setdefault(mark, entry.node)
             if before is not entry.node:

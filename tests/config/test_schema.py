@@ -7,7 +7,20 @@ from ipaddress import IPv4Address, IPv6Address
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.config import LogConfig, LogFormat, LogLevel, TCPLimits, notyet, pools, schema, transfers
+from appliance.config import (
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    TCPLimits,
+    limits,
+    notyet,
+    pools,
+    schema,
+    servers,
+    services,
+    sites,
+    transfers,
+)
 from appliance.config.shapes import Shape
 from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Timeouts, Transport
 from tests.config import ROOT, ZONE, faults, read
@@ -23,7 +36,7 @@ def site(keys: str = "", services: str = "[{port: 80}]") -> str:
 
 def all_shapes() -> list[Shape]:
     """Of every section."""
-    modules = (schema, pools, transfers)
+    modules = (schema, limits, pools, servers, services, sites, transfers)
     return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]
 
 
