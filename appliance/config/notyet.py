@@ -12,19 +12,7 @@ from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "servers.*": frozenset(
-        {
-            "probes",
-            "threshold",
-            "distinct_clients",
-            "retries",
-            "retry_after",
-            "max_connections",
-            "queue",
-            "slow_start",
-            "backup",
-        }
-    ),
+    "servers.*": frozenset({"probes"}),
     "sites.*": frozenset(
         {
             "predictor",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import dns.name
 import dns.rdatatype
@@ -12,11 +11,11 @@ import dns.zone
 from appliance.config.faults import Faults, Unusable
 from appliance.config.scalars import normal_name
 from appliance.config.schema import Root
-from appliance.config.servers import ServerFields, inline_name
+from appliance.config.servers import ServerFields
 from appliance.config.services import MOST_PORTS
 from appliance.config.shapes import Placed
 from appliance.config.sites import SiteFields
-from appliance.config.tree import Node, shorten
+from appliance.config.tree import Node
 from appliance.config.values import ZoneConfig
 from appliance.model import Transport
 
@@ -43,7 +42,6 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                 apex = _check_in_zone(name, node, apexes, faults)
                 if apex is not None:
                     missed.setdefault(apex, []).append((name, node))
-        _check_references(root, site.value, faults)
         _check_servers_of(site.value, site.node, faults)
         _check_servers_once(root, site.value, faults)
         _check_ports(site.value, site.node, faults)
@@ -79,19 +77,16 @@ def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
     seen: dict[object, Node] = {}
     for entry in site.get("servers", ()):
         if isinstance(entry.value, str):
-            name: str | None = entry.value
             named = root.get("servers", {}).get(entry.value)
             server: ServerFields = named.value if named else {}
         else:
-            name, server = inline_name(entry.value), entry.value
-        marks: dict[object, str] = {name: f"a server called '{shorten(name)}'"} if name else {}
+            server = entry.value
+        marks: list[object] = [entry.value] if isinstance(entry.value, str) else []
         if "address" in server and "port" in server:
-            marks = {(server["address"].value, server["port"]): "this server", **marks}
-        for mark, what in marks.items():
-            before = seen.setdefault(mark, entry.node)
-            if before is not entry.node:
-                faults.add(entry.node, f"{what} is already {before.path} (line {before.line})")
-                break
+            marks.append((server["address"].value, server["port"]))
+        before = [node for mark in marks if (node := seen.setdefault(mark, entry.node)) is not entry.node]
+        if before:
+            faults.add(entry.node, f"this server is already {before[0].path} (line {before[0].line})")
 
 
 def _named(site: Placed[SiteFields], written: str, faults: Faults) -> tuple[str | None, list[tuple[str, Node]]]:
@@ -146,22 +141,6 @@ def _hidden_by(name: dns.name.Name, zone: dns.zone.Zone) -> tuple[dns.name.Name,
         if zone.get_rdataset(above, dns.rdatatype.DNAME):
             return above, dns.rdatatype.DNAME
     return above, None
-
-
-def _check_references(root: Root, site: SiteFields, faults: Faults) -> None:
-    pool = site.get("pool")
-    if pool and "pools" in root and pool.value not in root["pools"]:
-        _unknown("pool", pool, root["pools"], faults)
-    for server in site.get("servers", ()):
-        if isinstance(server.value, str) and "servers" in root and server.value not in root["servers"]:
-            _unknown("server", server, root["servers"], faults)
-
-
-def _unknown(what: str, name: Placed[Any], known: Mapping[str, Any], faults: Faults) -> None:
-    near = faults.did_you_mean(name.value, known.keys())
-    some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
-    there = "" if near else f"; there is {some}" if known else f"; {what}s has none"
-    faults.add(name.node, f"unknown {what} '{shorten(name.value)}'{near or there}")
 
 
 def _check_ports(site: SiteFields, node: Node, faults: Faults) -> None:

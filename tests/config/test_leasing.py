@@ -142,13 +142,6 @@ class LeaseTests(SynchronousTestCase):
             said_of = faults(POOL % "" + SERVERS + SITE % keys)
             self.assertTrue(any(said in fault for fault in said_of), (keys, said_of))
 
-    def test_a_name_twice(self) -> None:
-        """A lease's record names its server, so two of one name could not be told apart."""
-        servers = "servers: {'10.0.0.7': {address: 10.0.0.5}}\n"
-        sites = SITE % "pool: p, servers: ['10.0.0.7', {address: 10.0.0.7}], addresses: 2"
-        [fault] = faults(POOL % "" + servers + sites)
-        self.assertIn("servers[1]: a server called '10.0.0.7' is already sites.a.example.test.servers[0]", fault)
-
     def test_a_host_twice(self) -> None:
         """Servers on one host differ by their ports."""
         sites = SITE % "pool: p, servers: [{address: 10.0.0.7, port: 1}, {address: 10.0.0.7, port: 2}], addresses: 2"
