@@ -83,6 +83,11 @@ class KeyTests(SynchronousTestCase):
         ):
             self.assertEqual(faults(servers(f"a: {{address: 10.0.0.1, {keys}}}")), [])
 
+    def test_too_many(self) -> None:
+        many = ", ".join(f"{{address: 10.0.{i // 256}.{i % 256}, port: 1}}" for i in range(1025))
+        said = faults(POOLS + SITE % many)
+        self.assertEqual(said, ["a.yaml:9: sites.a.example.test.servers: found 1025 entries; allowed: at most 1024"])
+
     def test_a_bad_key_hides_nothing(self) -> None:
         """Neither what is wrong with the others, nor where the address is."""
         said = faults(servers("a: {address: 203.0.113.1, weight: x, queue: 1, backup: c}"))
