@@ -12,19 +12,7 @@ from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "servers.*": frozenset(
-        {
-            "probes",
-            "threshold",
-            "distinct_clients",
-            "retries",
-            "retry_after",
-            "max_connections",
-            "queue",
-            "slow_start",
-            "backup",
-        }
-    ),
+    "servers.*": frozenset({"probes"}),
     "sites.*": frozenset(
         {
             "predictor",
@@ -40,14 +28,12 @@ KEYS: Mapping[str, frozenset[str]] = {
             "instances",
         }
     ),
-    "sites.*.services[]": frozenset({"name", "allow", "deny"}),
-    "sites.*.timeouts": frozenset({"keepalive"}),
+    "sites.*.services[]": frozenset({"name"}),
     "control": frozenset({"http", "peers"}),
 }
 """Keys, by the place of the mapping that they are in."""
 
 VALUES: Mapping[str, re.Pattern[str]] = {
     "pools.*.when_exhausted": re.compile(r"[0-9]+(\.[0-9]+){3}"),
-    "sites.*.services[].port": re.compile(r"all"),
 }
 """Values of keys that work otherwise, by the place of the key; the whole value must match."""

@@ -1,0 +1,129 @@
+"""
+The last step: the values of a file in which nothing was wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
+from types import MappingProxyType
+
+import dns.name
+
+from appliance.config.schema import MOST_TOLD, Root
+from appliance.config.servers import ServerFields, inline_name, made_server
+from appliance.config.shapes import Placed
+from appliance.config.sites import SiteFields
+from appliance.config.transfers import Keys
+from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
+from appliance.model import Endpoint, Pool, Server, Site
+
+DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
+
+
+def build(
+    root: Root,
+    zones: dict[dns.name.Name, ZoneConfig | None],
+    keys: Keys,
+    folder: str,
+    manhole: ManholeSocket | ManholeSSH | None,
+) -> Config:
+    """
+    The values of a file without faults, where every key has its value or its default.
+
+    What only the whole load knows is left empty: state folder, control socket, warnings.
+    """
+    appliance, control = root["appliance"], root["control"]
+    servers = {name: made_server(name, named.value) for name, named in root["servers"].items()}
+    sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
+    return Config(
+        name=_name(root),
+        state_directory=None,
+        snapshot_interval=appliance["snapshot_interval"],
+        fsync=appliance["fsync"],
+        history=appliance["history"],
+        stop_timeout=appliance["stop_timeout"],
+        max_files=appliance["max_files"],
+        dns=_dns(root, zones, keys, folder),
+        pools=_pools(root),
+        servers=MappingProxyType(servers),
+        sites=MappingProxyType({site.name: site for site in sites}),
+        control_socket=None,
+        manhole=manhole,
+        log=control["log"],
+    )
+
+
+def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], keys: Keys, folder: str) -> DNSConfig:
+    section = root["dns"]
+    cookies, nsid = section["cookies"], section["nsid"]
+    secret = cookies["secret"]
+    return DNSConfig(
+        listen=tuple(each.value for each in section["listen"] or ()) or (DEFAULT_LISTEN,),
+        zones=tuple(zone for zone in zones.values() if zone),
+        udp_payload=section["udp_payload"],
+        tcp=section["tcp"],
+        cookies=CookieConfig(
+            enabled=cookies["enabled"],
+            secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
+        ),
+        rate_limit=section["rate_limit"],
+        # A TXT record takes 255 bytes, and a name may have any.
+        nsid=_name(root).encode()[:MOST_TOLD].decode(errors="ignore") if nsid is None else nsid,
+        version=section["version"],
+        client_subnet=section["client_subnet"],
+        tsig=keys.keys,
+    )
+
+
+def _name(root: Root) -> str:
+    """This appliance's name."""
+    return root["appliance"]["name"] or socket.gethostname()
+
+
+def _pools(root: Root) -> MappingProxyType[str, Pool]:
+    return MappingProxyType(
+        {
+            name: Pool(
+                name=name,
+                addresses=tuple(address for run in pool.value["addresses"] for address in run.value.addresses()),
+                periods=pool.value["period"],
+                adequate=pool.value["adequate"],
+                share_by_service=pool.value["share_by_service"],
+                quota=pool.value["quota"],
+                tiers=pool.value["pressure"],
+                when_exhausted=pool.value["when_exhausted"],
+            )
+            for name, pool in root["pools"].items()
+        }
+    )
+
+
+def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
+    pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
+    return Site(
+        name=name.lower().removesuffix("."),
+        pool=pool.value if pool else "",
+        services=tuple(service.value for service in fields["services"]),
+        servers=_servers(fields["servers"], servers),
+        addresses=addresses.value if addresses else 1,
+        address=static.value if static else None,
+        aliases=tuple(alias.value for alias in fields["aliases"]),
+        ipv6=tuple(address.value for address in fields["ipv6"]),
+        timeouts=fields["timeouts"],
+        max_sessions=fields["max_sessions"],
+    )
+
+
+def _servers(entries: Iterable[Placed[ServerFields | str]], known: Mapping[str, Server]) -> tuple[Server, ...]:
+    return tuple(_server(entry.value, known) for entry in entries)
+
+
+def _server(written: ServerFields | str, known: Mapping[str, Server]) -> Server:
+    if isinstance(written, str):
+        return known[written]
+    name = inline_name(written)
+    assert name is not None, "a server has an address"
+    return made_server(name, written)

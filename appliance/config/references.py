@@ -1,0 +1,93 @@
+"""Names that one section has of another: which there are not, which nobody uses, and which stand for two things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from appliance.config.faults import Faults
+from appliance.config.schema import Root
+from appliance.config.servers import ServerFields, inline_name, is_whole, made_server
+from appliance.config.shapes import Placed
+from appliance.config.tree import Node, shorten
+from appliance.model import Server
+
+
+@attrs.frozen
+class Written:
+    """
+    A server as the file has it, with or without faults.
+
+    :param name: None for one without a name whose address is not known either.
+    """
+
+    name: str | None
+    fields: ServerFields
+    node: Node
+
+
+def all_servers(root: Root) -> Iterator[Written]:
+    """The named ones and those that sites list inline."""
+    for name, named in root.get("servers", {}).items():
+        yield Written(name, named.value, named.node)
+    for site in root.get("sites", {}).values():
+        for entry in site.value.get("servers", ()):
+            if not isinstance(entry.value, str):
+                yield Written(inline_name(entry.value), entry.value, entry.node)
+
+
+def check_references(root: Root, faults: Faults) -> None:
+    """Note what is named and not there, and warn of what is there and not named."""
+    used: dict[str, set[str]] = {"pools": set(), "servers": set()}
+    for section, place in _references(root):
+        used[section].add(place.value)
+        known: Mapping[str, Any] | None = root.get(section)  # type: ignore[assignment]
+        if known is not None and place.value not in known:
+            faults.add(place.node, _unknown(section, place.value, known, faults))
+    _warn_unused("pool", root.get("pools", {}), used["pools"], faults)
+    _warn_unused("server", root.get("servers", {}), used["servers"], faults)
+    _check_one_name(root, faults)
+
+
+def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
+    """Each name of something, with the section where that has to be."""
+    for site in root.get("sites", {}).values():
+        pool = site.value.get("pool")
+        if pool is not None:
+            yield "pools", pool
+        for entry in site.value.get("servers", ()):
+            if isinstance(entry.value, str):
+                yield "servers", Placed(entry.value, entry.node)
+    for server in all_servers(root):
+        backup = server.fields.get("backup")
+        if backup is not None:
+            yield "servers", backup
+
+
+def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) -> str:
+    near = faults.did_you_mean(name, known.keys())
+    some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
+    there = "" if near else f"; there is {some}" if known else f"; {section} has none"
+    return f"unknown {section.removesuffix('s')} '{shorten(name)}'{near or there}"
+
+
+def _warn_unused(what: str, known: Mapping[str, Placed[Any]], used: Iterable[object], faults: Faults) -> None:
+    for name, place in known.items():
+        if name not in used:
+            faults.warn(place.node, f"no site uses this {what}")
+
+
+def _check_one_name(root: Root, faults: Faults) -> None:
+    """Connections, limits and states are counted by a server's name, so that it stands for one server in one form."""
+    seen: dict[str, tuple[Server, Node]] = {}
+    for written in all_servers(root):
+        if written.name is None or not is_whole(written.fields):
+            continue
+        made = made_server(written.name, written.fields)
+        before, node = seen.setdefault(written.name, (made, written.node))
+        if before != made:
+            other = f"{node.path} (line {node.line})"
+            hint = "list it once in 'servers', and name it here"
+            faults.add(written.node, f"'{shorten(written.name)}' is {other} as well, with other keys; {hint}")
