@@ -94,7 +94,9 @@ class Appliance(Service):
         self._doors: list[Service] = []
 
     def _make_nat(self, state: SharedState) -> DataPath:
-        self.nat = Nat(self._reactor, state)
+        self.nat = Nat(self._reactor, state, state.carrying)
+        state.carrying.proceed = self.nat.proceed
+        state.carrying.reset = self.nat.abort_server
         return self.nat
 
     def startService(self) -> None:
@@ -132,7 +134,7 @@ class Appliance(Service):
         config = self.config
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
-        self.state.configure(config.pools, config.sites, zones, recovered)
+        self._configure(config, zones, recovered)
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
@@ -147,6 +149,10 @@ class Appliance(Service):
         self._doors = self._make_doors()
         for door in self._doors:
             door.startService()
+
+    def _configure(self, config: Config, zones: Zones, recovered: Recovered | None = None) -> None:
+        servers, client_nat = config.servers, config.client_nat
+        self.state.configure(config.pools, config.sites, zones, recovered, servers=servers, client_nat=client_nat)
 
     def _used_for(self, address: Address) -> str | None:
         """What the configuration uses an address for, so that no site may be pinned to it."""
@@ -222,7 +228,7 @@ class Appliance(Service):
             zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         if self.store is not None:
             self.store.allow(_bounds(config))
-        self.state.configure(config.pools, config.sites, zones)
+        self._configure(config, zones)
         self.transfers.settle()
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
         if config.dns.cookies != before.dns.cookies:

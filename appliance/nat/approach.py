@@ -23,7 +23,7 @@ from appliance.balancing import Refused, Route, Ticket, Wait
 from appliance.model import Server, Site, Transport
 from appliance.nat.dial import Dial
 from appliance.nat.fabric import EXHAUSTED, Fabric
-from appliance.nat.traffic import Source
+from appliance.ports import Block
 
 _TAKEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 """Errors that speak of a source: somebody else has it, or the host has not got its address."""
@@ -71,7 +71,7 @@ class Approach:
         self._sources_tried = 0
         self.ticket = ticket
         self.server: Server | None = None
-        self.source: Source | None = None
+        self.source: Block | None = None
 
     def follow(self, decision: Route | Wait | Refused) -> None:
         """Do what the balancing has decided."""

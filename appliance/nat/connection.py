@@ -244,6 +244,9 @@ class Connection:
         else:
             self.close(reset=True)
 
+    def is_at(self, server: str) -> bool:
+        return self._approach.server is not None and self._approach.server.name == server
+
     def _from(self) -> Endpoint:
         return Endpoint(ip_address(self.peer[0]), self.peer[1])
 

@@ -4,16 +4,18 @@ What stands open on which leased address, and for whom.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 import attrs
 
+from appliance.balancing import Decision
 from appliance.errors import Blame, DataPathError
 from appliance.model import Endpoint, Server, Service, Site, Transport
 from appliance.nat.datagrams import UdpListener
 from appliance.nat.fabric import Fabric, Reactor
 from appliance.nat.listener import TcpListener
-from appliance.nat.traffic import Counters, Flow, Traffic
+from appliance.nat.traffic import Balance, Counters, Flow, Traffic
 
 _Key = tuple[Transport, int]
 _Listener = TcpListener | UdpListener
@@ -39,10 +41,11 @@ class Nat:
     :param reactor: for its descriptors and its time.
     :param traffic: told of each live connection.  What it raises is logged; it may be told from within
         :meth:`close` and :meth:`abort` too, when they end UDP sessions.
+    :param balance: says where each connection goes.
     """
 
-    def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
-        self._fabric = Fabric(reactor, traffic)
+    def __init__(self, reactor: Reactor, traffic: Traffic, balance: Balance) -> None:
+        self._fabric = Fabric(reactor, traffic, balance)
         self._holdings: dict[tuple[IPv4Address, str], _Holding] = {}
         self._owners: dict[tuple[IPv4Address, _Key], str] = {}
         self._stopped = False
@@ -54,7 +57,9 @@ class Nat:
 
     def open(self, address: IPv4Address, site: Site, server: Server) -> None:
         """
-        Let every port of ``site`` answer on ``address``, and lead to ``server``.
+        Let every port of ``site`` answer on ``address``.
+
+        :param server: its home server, for which the address was leased; where a connection goes, the balancing says.
 
         For a changed site or server only the difference is opened and closed, and what runs keeps what it began with.
 
@@ -75,7 +80,7 @@ class Nat:
                 raise DataPathError(f"{endpoint}/{key[0].value}: port in use by site {owner}", blame=Blame.PORT)
         self._fabric.reserve.fill()
         standing = former.listeners if former is not None else {}
-        added = self._open_all(address, site, server, {key: wanted[key] for key in wanted if key not in standing})
+        added = self._open_all(address, site, server.name, [key for key in wanted if key not in standing])
         # Nothing below can fail.  The tables are whole before a listener is closed: whom the end of its UDP sessions is
         # told may call us.
         kept = {key: listener for key, listener in standing.items() if key in wanted}
@@ -83,7 +88,7 @@ class Nat:
         self._owners.update(((address, key), site.name) for key in added)
         for key, listener in standing.items():
             if key in wanted:
-                listener.assign(site, server, wanted[key])
+                listener.assign(site, server.name)
             else:
                 listener.close()
                 del self._owners[address, key]
@@ -104,6 +109,22 @@ class Nat:
             if session.is_of(address, site):
                 session.close()
 
+    def abort_server(self, server: str) -> None:
+        """End the connections and sessions that go to a server.  Cost: all of them are looked at."""
+        for connection in list(self._fabric.connections):
+            if connection.is_at(server):
+                connection.close(reset=True)
+        for session in list(self._fabric.sessions):
+            if session.is_at(server):
+                session.close()
+
+    def proceed(self, decisions: Iterable[Decision]) -> None:
+        """What becomes of connections that waited for a place."""
+        for decision in decisions:
+            waiting = self._fabric.waiting.get(decision.ticket) if decision.ticket is not None else None
+            if waiting is not None:
+                waiting.proceed(decision)
+
     def connections(self) -> list[Flow]:
         """All that is carried now, one row a TCP connection or UDP session, oldest first."""
         now = self._fabric.seconds()
@@ -123,16 +144,18 @@ class Nat:
         await self._fabric.emptied(drain)
         for connection in list(self._fabric.connections):
             connection.close(reset=True)
+        for greeting in list(self._fabric.greetings):
+            greeting.close()
+        for farewell in list(self._fabric.farewells):
+            farewell.close()
         self._fabric.timers.stop()
         self._fabric.reserve.give_up()
 
-    def _open_all(
-        self, address: IPv4Address, site: Site, server: Server, services: dict[_Key, Service]
-    ) -> dict[_Key, _Listener]:
+    def _open_all(self, address: IPv4Address, site: Site, home: str, keys: list[_Key]) -> dict[_Key, _Listener]:
         opened: dict[_Key, _Listener] = {}
         try:
-            for (transport, port), service in services.items():
-                opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, server, service)
+            for transport, port in keys:
+                opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, home)
         except BaseException as error:
             for listener in opened.values():
                 listener.close()

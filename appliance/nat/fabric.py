@@ -15,16 +15,16 @@ from twisted.internet import defer
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 
-from appliance.nat.timers import Timers
 from appliance.balancing import Ticket
+from appliance.nat.timers import Timers
 from appliance.nat.traffic import Balance, Counters, Traffic
 
 if typing.TYPE_CHECKING:
     from appliance.nat.approach import Approach
     from appliance.nat.connection import Connection
-    from appliance.nat.datagrams import Session
     from appliance.nat.farewell import Farewell
     from appliance.nat.greeting import Greeting
+    from appliance.nat.sessions import Session
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say this host, not the peer, has run out of something."""

@@ -57,7 +57,6 @@ class Greeting:
             return
         assert self._ends_at is not None
         fabric.greetings.add(self)
-        # Told only when there is more than we have seen, or a header that stops half-way would wake us for ever.
         fabric.timers.add(self._ends_at, self)
         fabric.reactor.addReader(self)
 
@@ -98,10 +97,12 @@ class Greeting:
             close_with_reset(self._sock)
 
     def _await_more(self, seen: int) -> None:
-        """Be woken only when there is more than ``seen`` bytes: they stay readable."""
-        if seen != self._seen:
-            self._seen = seen
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
+        """Be woken only when there is more than ``seen`` bytes, which stay readable, or the end has come."""
+        if seen == self._seen:
+            self._refuse("it ended before its header did")
+            return
+        self._seen = seen
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has removed us: reset, most likely."""

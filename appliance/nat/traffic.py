@@ -1,5 +1,5 @@
 """
-What the room asks and tells about what it carries: the tables (:class:`Traffic`, :class:`Balance`) and people (the rest).
+What the room asks and tells: the tables (:class:`Traffic`, :class:`Balance`), and people (the rest).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import attrs
 
 from appliance.balancing import Refused, Route, Ticket, Turned, Wait
 from appliance.model import Endpoint, Pair, Transport
+from appliance.ports import Block
 
 
 class Traffic(typing.Protocol):
@@ -21,13 +22,6 @@ class Traffic(typing.Protocol):
 
     def connection_closed(self, address: IPv4Address, site: str) -> None:
         """It is over.  Called exactly once for each :meth:`connection_opened`."""
-
-
-class Source(typing.Protocol):
-    """A block of a client NAT pool."""
-
-    @property
-    def pair(self) -> Pair: ...
 
 
 class Balance(typing.Protocol):
@@ -58,10 +52,10 @@ class Balance(typing.Protocol):
     def ended(self, ticket: Ticket, received: int, sent: int) -> None:
         """It is over; a second call changes nothing.  Bytes are from and to the client."""
 
-    def take_source(self, pool: str, transport: Transport) -> Source | None:
+    def take_source(self, pool: str, transport: Transport) -> Block | None:
         """A pair of a client NAT pool; None when there is none."""
 
-    def give_source(self, pool: str, transport: Transport, source: Source) -> None:
+    def give_source(self, pool: str, transport: Transport, source: Block) -> None:
         """Give it back."""
 
 

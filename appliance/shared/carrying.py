@@ -1,0 +1,167 @@
+"""
+Where connections go, and from which source: balancing and client NAT pools with the one clock.
+
+The NAT asks; what happens to servers and clients is told to all who follow events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from appliance.balancing import (
+    Balancer,
+    ClientRow,
+    Decision,
+    Refused,
+    Route,
+    ServerRow,
+    Ticket,
+    Turned,
+    VirtualRow,
+    Wait,
+)
+from appliance.balancing.events import ServerFailed
+from appliance.model import NatPool, Server, Site, Transport
+from appliance.ports import Block, Counts, PairPool
+from appliance.shared.telling import Telling
+
+
+class Carrying:
+    """
+    :param nearer: called when :meth:`next_deadline` came nearer without an event.
+    :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end.
+    """
+
+    def __init__(self, seconds: Callable[[], float], telling: Telling, nearer: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._telling = telling
+        self._nearer = nearer
+        self._wake_at = math.inf
+        self._balancer = Balancer()
+        self._servers: Mapping[str, Server] = {}
+        self._client_nat: Mapping[str, NatPool] = {}
+        self._sources: dict[tuple[str, Transport], PairPool] = {}
+        self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
+        self.reset: Callable[[str], None] = lambda server: None
+
+    # -- following the configuration -----------------------------------------------------------------------------------
+
+    def configure(
+        self, sites: Mapping[str, Site], servers: Mapping[str, Server], client_nat: Mapping[str, NatPool]
+    ) -> None:
+        """
+        Take over a configuration.
+
+        :param sites: those that have left it, but hold an address still, included: their clients are carried on.
+        :param servers: the named ones, which may be somebody's backup.
+        """
+        now = self._seconds()
+        self._servers = {**{server.name: server for site in sites.values() for server in site.servers}, **servers}
+        self._client_nat = client_nat
+        for name, transport in list(self._sources):
+            if name not in client_nat and not self._sources[name, transport].counts(now).taken:
+                del self._sources[name, transport]
+        for name, config in client_nat.items():
+            for transport in Transport:
+                if (name, transport) in self._sources:
+                    self._sources[name, transport].configure(config, now)
+                else:
+                    self._sources[name, transport] = PairPool(config, now)
+        self._balancer.configure(sites, servers, now)
+        self._after()
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    def virtuals(self) -> list[VirtualRow]:
+        return self._balancer.virtuals(self._seconds())
+
+    def servers(self) -> list[ServerRow]:
+        return self._balancer.servers(self._seconds())
+
+    def clients(self) -> list[ClientRow]:
+        return self._balancer.clients(self._seconds())
+
+    def nat_pools(self) -> list[tuple[str, Transport, Counts]]:
+        now = self._seconds()
+        return [
+            (name, transport, pool.counts(now)) for (name, transport), pool in sorted(self._sources.items(), key=str)
+        ]
+
+    def override(self, subject: str, setting: str, value: str | None) -> None:
+        """
+        Change something at run time (5.10), and have it on the way to the disk.
+
+        :param subject: ``server NAME`` or ``virtual SITE:PORT:BIND``; ``Balancer.override`` says what can be set.
+        :raises BalancingError: and nothing has changed.
+        """
+        self._balancer.override(subject, setting, value, self._seconds())
+        self._after()
+
+    # -- the NAT's questions -----------------------------------------------------------------------------------------
+
+    def begin(self, site: str, key: int, client: int, home: str) -> Route | Wait | Turned | Refused:
+        decision = self._balancer.begin(site, key, client, self._seconds(), home=home)
+        self._after()
+        return decision
+
+    def connected(self, ticket: Ticket) -> None:
+        self._balancer.connected(ticket, self._seconds())
+        self._after()
+
+    def first_byte(self, ticket: Ticket) -> None:
+        self._balancer.first_byte(ticket, self._seconds())
+
+    def failed(self, ticket: Ticket) -> Route | Wait | Refused:
+        decision = self._balancer.failed(ticket, self._seconds())
+        self._after()
+        return decision
+
+    def ended(self, ticket: Ticket, received: int, sent: int) -> None:
+        decisions = self._balancer.ended(ticket, self._seconds(), received=received, sent=sent)
+        self._after(decisions)
+
+    def take_source(self, pool: str, transport: Transport) -> Block | None:
+        if pool not in self._client_nat:
+            return None
+        return self._sources[pool, transport].take(self._seconds())
+
+    def give_source(self, pool: str, transport: Transport, source: Block) -> None:
+        # One that left the configuration stays for what was taken from it.
+        self._sources[pool, transport].give(source, self._seconds())
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`due` is worth calling."""
+        deadlines = [self._balancer.next_deadline(), *(pool.next_deadline() for pool in self._sources.values())]
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def due(self) -> None:
+        """Do what time brings."""
+        now = self._seconds()
+        self._wake_at = math.inf
+        for pool in self._sources.values():
+            at = pool.next_deadline()
+            if at is not None and at <= now:
+                pool.tidy(now)
+        at = self._balancer.next_deadline()
+        if at is not None and at <= now:
+            self._after(self._balancer.due(now))
+
+    def _after(self, decisions: Sequence[Decision] = ()) -> None:
+        """Tell of what happened, and those who waited of what becomes of them."""
+        events = self._balancer.happened()
+        if events:
+            self._telling.publish(events)
+            for event in events:
+                if isinstance(event, ServerFailed):
+                    server = self._servers.get(event.server)
+                    if server is not None and server.reset_on_failure:
+                        self.reset(event.server)
+        if decisions:
+            self.proceed(decisions)
+        at = self._balancer.next_deadline()
+        if at is not None and at < self._wake_at:
+            self._wake_at = at
+            self._nearer()
