@@ -7,20 +7,18 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
 from types import MappingProxyType
 
 import dns.name
 
-from appliance.config.schema import MOST_TOLD, Root
+from appliance.config.clientnat import made_nat_pool
+from appliance.config.schema import DEFAULT_LISTEN, MOST_TOLD, Root
 from appliance.config.servers import ServerFields, inline_name, made_server
 from appliance.config.shapes import Placed
 from appliance.config.sites import SiteFields
 from appliance.config.transfers import Keys
 from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
-from appliance.model import Endpoint, Pool, Server, Site
-
-DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
+from appliance.model import Pool, Server, Site
 
 
 def build(
@@ -49,6 +47,9 @@ def build(
         dns=_dns(root, zones, keys, folder),
         pools=_pools(root),
         servers=MappingProxyType(servers),
+        client_nat=MappingProxyType(
+            {name: made_nat_pool(name, pool.value) for name, pool in root["client_nat"].items()}
+        ),
         sites=MappingProxyType({site.name: site for site in sites}),
         control_socket=None,
         manhole=manhole,
@@ -103,6 +104,7 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
 
 def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
     pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
+    nat = fields["client_nat"]
     return Site(
         name=name.lower().removesuffix("."),
         pool=pool.value if pool else "",
@@ -114,6 +116,7 @@ def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
         ipv6=tuple(address.value for address in fields["ipv6"]),
         timeouts=fields["timeouts"],
         max_sessions=fields["max_sessions"],
+        client_nat=nat.value if nat else None,
     )
 
 

@@ -9,11 +9,11 @@ from typing import cast
 
 import attrs
 
-from appliance.config.building import DEFAULT_LISTEN, build
+from appliance.config.building import build
 from appliance.config.checks import check
 from appliance.config.faults import Faults
 from appliance.config.reading import Unreadable, read_text
-from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root
+from appliance.config.schema import DEFAULT_LISTEN, ROOT, ControlFields, ManholeFields, Root
 from appliance.config.shapes import Placed
 from appliance.config.transfers import Keys
 from appliance.config.tree import Node, SyntaxFault, parse

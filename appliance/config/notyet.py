@@ -11,14 +11,13 @@ import re
 from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
+    "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
     "servers.*": frozenset({"probes"}),
     "sites.*": frozenset(
         {
             "predictor",
             "sticky",
             "buddies",
-            "client_nat",
             "proxy_protocol",
             "accept_proxy_from",
             "max_per_client",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -11,8 +11,12 @@ from appliance.config.faults import Faults
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields, inline_name, is_whole, made_server
 from appliance.config.shapes import Placed
+from appliance.config.sites import SiteFields
 from appliance.config.tree import Node, shorten
 from appliance.model import Server
+
+_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool"}
+"""What the names of a section stand for."""
 
 
 @attrs.frozen
@@ -33,21 +37,29 @@ def all_servers(root: Root) -> Iterator[Written]:
     for name, named in root.get("servers", {}).items():
         yield Written(name, named.value, named.node)
     for site in root.get("sites", {}).values():
-        for entry in site.value.get("servers", ()):
+        for entry in entries_of(site.value):
             if not isinstance(entry.value, str):
                 yield Written(inline_name(entry.value), entry.value, entry.node)
 
 
+def entries_of(site: SiteFields) -> Iterator[Placed[ServerFields | str]]:
+    """Every place where a site lists a server."""
+    yield from site.get("servers", ())
+
+
 def check_references(root: Root, faults: Faults) -> None:
     """Note what is named and not there, and warn of what is there and not named."""
-    used: dict[str, set[str]] = {"pools": set(), "servers": set()}
+    used: dict[str, set[str]] = {section: set() for section in _WORDS}
     for section, place in _references(root):
         used[section].add(place.value)
         known: Mapping[str, Any] | None = root.get(section)  # type: ignore[assignment]
         if known is not None and place.value not in known:
             faults.add(place.node, _unknown(section, place.value, known, faults))
-    _warn_unused("pool", root.get("pools", {}), used["pools"], faults)
-    _warn_unused("server", root.get("servers", {}), used["servers"], faults)
+    for section, names in used.items():
+        unused: Mapping[str, Placed[Any]] = root.get(section, {})  # type: ignore[assignment]
+        for name, there in unused.items():
+            if name not in names:
+                faults.warn(there.node, f"no site uses this {_WORDS[section]}")
     _check_one_name(root, faults)
 
 
@@ -57,7 +69,10 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
         pool = site.value.get("pool")
         if pool is not None:
             yield "pools", pool
-        for entry in site.value.get("servers", ()):
+        nat = site.value.get("client_nat")
+        if nat is not None:
+            yield "client_nat", nat
+        for entry in entries_of(site.value):
             if isinstance(entry.value, str):
                 yield "servers", Placed(entry.value, entry.node)
     for server in all_servers(root):
@@ -70,13 +85,7 @@ def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) 
     near = faults.did_you_mean(name, known.keys())
     some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
     there = "" if near else f"; there is {some}" if known else f"; {section} has none"
-    return f"unknown {section.removesuffix('s')} '{shorten(name)}'{near or there}"
-
-
-def _warn_unused(what: str, known: Mapping[str, Placed[Any]], used: Iterable[object], faults: Faults) -> None:
-    for name, place in known.items():
-        if name not in used:
-            faults.warn(place.node, f"no site uses this {what}")
+    return f"unknown {_WORDS[section]} '{shorten(name)}'{near or there}"
 
 
 def _check_one_name(root: Root, faults: Faults) -> None:

@@ -32,6 +32,7 @@ class SiteFields(TypedDict, total=False):
     ipv6: tuple[Placed[IPv6Address], ...]
     timeouts: Timeouts
     max_sessions: int
+    client_nat: Placed[str] | None
 
 
 def _keepalive(node: Node, faults: Faults) -> float:
@@ -63,5 +64,6 @@ SITE = Shape(
         "ipv6": Key(sequence(address6), ()),
         "timeouts": Key(whole(_TIMEOUTS, Timeouts), Timeouts()),
         "max_sessions": Key(integer(1, 16_777_216), attrs.fields(Site).max_sessions.default),
+        "client_nat": Key(placed(text), None),
     },
 )

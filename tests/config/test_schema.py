@@ -12,6 +12,7 @@ from appliance.config import (
     LogFormat,
     LogLevel,
     TCPLimits,
+    clientnat,
     limits,
     notyet,
     pools,
@@ -36,7 +37,7 @@ def site(keys: str = "", services: str = "[{port: 80}]") -> str:
 
 def all_shapes() -> list[Shape]:
     """Of every section."""
-    modules = (schema, limits, pools, servers, services, sites, transfers)
+    modules = (schema, clientnat, limits, pools, servers, services, sites, transfers)
     return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]
 
 
