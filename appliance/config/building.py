@@ -104,7 +104,7 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
 
 def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
     pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
-    nat = fields["client_nat"]
+    nat, backup = fields["client_nat"], fields["backup"]
     return Site(
         name=name.lower().removesuffix("."),
         pool=pool.value if pool else "",
@@ -117,6 +117,13 @@ def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
         timeouts=fields["timeouts"],
         max_sessions=fields["max_sessions"],
         client_nat=nat.value if nat else None,
+        predictor=fields["predictor"],
+        sticky=fields["sticky"],
+        buddies=tuple(frozenset(port for run in tied.value for port in run.value) for tied in fields["buddies"]),
+        backup=backup.value if backup else None,
+        proxy_protocol=fields["proxy_protocol"],
+        accept_proxy_from=tuple(network.value for network in fields["accept_proxy_from"]),
+        max_per_client=fields["max_per_client"],
     )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 from appliance.config.addresses import Occupied, shown
-from appliance.config.backups import first_along
+from appliance.config.backups import backups_of, first_along
 from appliance.config.clientnat import NatFields
 from appliance.config.faults import Faults
 from appliance.config.listening import listeners
-from appliance.config.references import all_servers, entries_of
+from appliance.config.references import all_servers, sites_of
 from appliance.config.schema import Root
+from appliance.config.servers import ServerFields
 from appliance.config.shapes import Placed
 from appliance.config.tree import Node
 
@@ -85,29 +86,49 @@ def _check_servers(root: Root, known: Mapping[str, Placed[NatFields]], faults: F
 
 
 def _check_sixes(root: Root, faults: Faults) -> None:
-    """A connection from an IPv4 address reaches no IPv6 server, nor one that takes over from a server."""
+    """A connection from an IPv4 address reaches no IPv6 server, nor one that takes over, nor a site that does."""
     named = root.get("servers", {})
-    places = {name: server.value.get("backup") for name, server in named.items()}
-    sixes = frozenset(name for name, server in named.items() if _has_six(server.value.get("address")))
-    reached = first_along({name: place.value for name, place in places.items() if place is not None}, sixes)
-    for site in root.get("sites", {}).values():
-        nat = site.value.get("client_nat")
+    sixes = frozenset(name for name, server in named.items() if _has_six(server.value))
+    reached = first_along({name: place.value for name, place in backups_of(named).items()}, sixes)
+    sites = sites_of(root)
+    entries = {name: _sixes(site.value.get("servers", ()), reached) for name, site in sites.items()}
+    places = backups_of(sites)
+    others = first_along(
+        {name: place.value for name, place in places.items()},
+        frozenset(name for name, found in entries.items() if found),
+    )
+    for name, site in sites.items():
+        nat, backup = site.value.get("client_nat"), places.get(name)
         if nat is None:
             continue
-        for entry in entries_of(site.value):
-            only = f"and connections from '{nat.value}' have IPv4"
-            if not isinstance(entry.value, str) and _has_six(entry.value.get("address")):
-                faults.add(entry.node, f"the server has an IPv6 address, {only}")
-                continue
-            backup = None if isinstance(entry.value, str) else entry.value.get("backup")
-            start = entry.value if isinstance(entry.value, str) else backup.value if backup is not None else ""
-            if start in reached:
-                who = "server" if reached[start] == entry.value else "backup"
-                faults.add(entry.node, f"the {who} '{reached[start]}' has an IPv6 address, {only}")
+        only = f"and connections from '{nat.value}' have IPv4"
+        for node, what in entries[name]:
+            faults.add(node, f"{what} has an IPv6 address, {only}")
+        if backup is not None and backup.value in others:
+            node, what = entries[others[backup.value]][0]
+            faults.add(backup.node, f"{what} of site '{others[backup.value]}' has an IPv6 address, {only}")
 
 
-def _has_six(place: Placed[IPv4Address | IPv6Address] | None) -> bool:
-    return place is not None and isinstance(place.value, IPv6Address)
+def _sixes(entries: Iterable[Placed[ServerFields | str]], reached: Mapping[str, str]) -> list[tuple[Node, str]]:
+    """The entries that stand for an IPv6 server or lead to one, and what to call that."""
+    found = []
+    for entry in entries:
+        written = entry.value
+        if isinstance(written, str):
+            end = reached.get(written)
+            if end is not None:
+                found.append((entry.node, f"the {'server' if end == written else 'backup'} '{end}'"))
+        elif _has_six(written):
+            found.append((entry.node, "the server"))
+        else:
+            backup = written.get("backup")
+            if backup is not None and backup.value in reached:
+                found.append((entry.node, f"the backup '{reached[backup.value]}'"))
+    return found
+
+
+def _has_six(server: ServerFields) -> bool:
+    return "address" in server and isinstance(server["address"].value, IPv6Address)
 
 
 def _inside(address: IPv4Address | IPv6Address, first: int, last: int) -> bool:

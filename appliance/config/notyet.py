@@ -13,20 +13,7 @@ from collections.abc import Mapping
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
     "servers.*": frozenset({"probes"}),
-    "sites.*": frozenset(
-        {
-            "predictor",
-            "sticky",
-            "buddies",
-            "proxy_protocol",
-            "accept_proxy_from",
-            "max_per_client",
-            "stale_clients",
-            "unknown",
-            "backup",
-            "instances",
-        }
-    ),
+    "sites.*": frozenset({"stale_clients", "unknown", "instances"}),
     "sites.*.services[]": frozenset({"name"}),
     "control": frozenset({"http", "peers"}),
 }

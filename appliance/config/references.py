@@ -15,7 +15,7 @@ from appliance.config.sites import SiteFields
 from appliance.config.tree import Node, shorten
 from appliance.model import Server
 
-_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool"}
+_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool", "sites": "site"}
 """What the names of a section stand for."""
 
 
@@ -47,18 +47,28 @@ def entries_of(site: SiteFields) -> Iterator[Placed[ServerFields | str]]:
     yield from site.get("servers", ())
 
 
+def sites_of(root: Root) -> dict[str, Placed[SiteFields]]:
+    """All sites by their names as the tables have them; the first where two have one."""
+    found: dict[str, Placed[SiteFields]] = {}
+    for name, site in root.get("sites", {}).items():
+        found.setdefault(name.lower().removesuffix("."), site)
+    return found
+
+
 def check_references(root: Root, faults: Faults) -> None:
     """Note what is named and not there, and warn of what is there and not named."""
+    known: dict[str, Mapping[str, Placed[Any]]] = {
+        section: root[section] for section in ("pools", "servers", "client_nat") if section in root
+    }
+    known["sites"] = sites_of(root)
     used: dict[str, set[str]] = {section: set() for section in _WORDS}
     for section, place in _references(root):
         used[section].add(place.value)
-        known: Mapping[str, Any] | None = root.get(section)  # type: ignore[assignment]
-        if known is not None and place.value not in known:
-            faults.add(place.node, _unknown(section, place.value, known, faults))
-    for section, names in used.items():
-        unused: Mapping[str, Placed[Any]] = root.get(section, {})  # type: ignore[assignment]
-        for name, there in unused.items():
-            if name not in names:
+        if section in known and place.value not in known[section]:
+            faults.add(place.node, _unknown(section, place.value, known[section], faults))
+    for section, there_are in known.items():
+        for name, there in there_are.items():
+            if section != "sites" and name not in used[section]:
                 faults.warn(there.node, f"no site uses this {_WORDS[section]}")
     _check_one_name(root, faults)
 
@@ -72,6 +82,9 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
         nat = site.value.get("client_nat")
         if nat is not None:
             yield "client_nat", nat
+        other = site.value.get("backup")
+        if other is not None:
+            yield "sites", other
         for entry in entries_of(site.value):
             if isinstance(entry.value, str):
                 yield "servers", Placed(entry.value, entry.node)

@@ -1,8 +1,8 @@
-"""What sites say about other sections and about each other: names, zones, servers, ports."""
+"""What sites say about other sections and about each other: names, zones, servers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import dns.name
 import dns.rdatatype
@@ -12,12 +12,10 @@ from appliance.config.faults import Faults, Unusable
 from appliance.config.scalars import normal_name
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields
-from appliance.config.services import MOST_PORTS
 from appliance.config.shapes import Placed
 from appliance.config.sites import SiteFields
 from appliance.config.tree import Node
 from appliance.config.values import ZoneConfig
-from appliance.model import Service, Transport
 
 Zones = Mapping[dns.name.Name, ZoneConfig | None]
 
@@ -44,7 +42,6 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                     missed.setdefault(apex, []).append((name, node))
         _check_addresses(site.value, site.node, faults)
         _check_servers_once(root, site.value, faults)
-        _check_ports(root, site.value, site.node, faults)
     for apex, all_names in missed.items():
         name, node = all_names[0]
         more = f" and {len(all_names) - 1} more names" if len(all_names) > 1 else ""
@@ -135,45 +132,3 @@ def _hidden_by(name: dns.name.Name, zone: dns.zone.Zone) -> tuple[dns.name.Name,
         if zone.get_rdataset(above, dns.rdatatype.DNAME):
             return above, dns.rdatatype.DNAME
     return above, None
-
-
-def _check_ports(root: Root, site: SiteFields, node: Node, faults: Faults) -> None:
-    """A port is one service's; all ports of an address are one site's."""
-    services = site.get("services", ())
-    count = ports_once(services, faults)
-    if count > MOST_PORTS:
-        faults.add(node.entries["services"], f"found {count} ports; allowed: at most {MOST_PORTS} for a site")
-    place = site.get("pool")
-    pool = root.get("pools", {}).get(place.value) if place is not None else None
-    if pool is not None and pool.value.get("share_by_service"):
-        for service in services:
-            if service.value.every:
-                reason = f"'port: all' takes an address as a whole, and pool '{pool.node.path.removeprefix('pools.')}'"
-                faults.add(service.node, f"{reason} shares its addresses by service; use one that does not")
-
-
-def ports_once(services: Iterable[Placed[Service]], faults: Faults) -> int:
-    """
-    Note which ports are in two services.  Beside ``port: all`` there may be others, for an exact port wins (5.1).
-
-    :return: how many ports are named.
-    """
-    taken: dict[tuple[Transport, int], Node] = {}
-    whole: dict[Transport, Node] = {}
-    for service in services:
-        transport = service.value.transport
-        if service.value.every:
-            before = whole.setdefault(transport, service.node)
-            if before is not service.node:
-                faults.add(service.node, f"all {transport.value} ports are already in {_at(before)}")
-            continue
-        for port in service.value.ports():
-            before = taken.setdefault((transport, port), service.node)
-            if before is not service.node:
-                faults.add(service.node, f"{transport.value} port {port} is already in {_at(before)}")
-                break
-    return len(taken)
-
-
-def _at(node: Node) -> str:
-    return f"{node.path} (line {node.line})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import IPv4Address, IPv6Address
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +24,7 @@ from appliance.config import (
     transfers,
 )
 from appliance.config.shapes import Shape
+from appliance.config.tree import Node, parse
 from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Timeouts, Transport
 from tests.config import ROOT, ZONE, faults, read
 
@@ -39,6 +41,19 @@ def all_shapes() -> list[Shape]:
     """Of every section."""
     modules = (schema, clientnat, limits, pools, servers, services, sites, transfers)
     return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]
+
+
+def at_place(tree: Node, place: str) -> list[Node]:
+    """All nodes at a place as a shape has it."""
+    nodes = [tree]
+    for step in re.findall(r"[^.\[]+|\[\]", place):
+        if step == "[]":
+            nodes = [item for node in nodes for item in node.items]
+        elif step == "*":
+            nodes = [child for node in nodes for child in node.entries.values()]
+        else:
+            nodes = [node.entries[step] for node in nodes if step in node.entries]
+    return nodes
 
 
 class KeyTests(SynchronousTestCase):
@@ -89,6 +104,20 @@ class KeyTests(SynchronousTestCase):
         for each in all_shapes():
             for key in each.keys:
                 self.assertRegex(sample, rf"(?m)^ *(# *|- \{{.*|.*\{{)?{key}:", each.place)
+
+    def test_sample_has_every_key_in_its_place(self) -> None:
+        """Not only in a comment, but for those that exclude others or name a file."""
+        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
+            tree = parse(file.read(), lambda node, message: self.fail(message))
+        files = {"dns.cookies.secret", "dns.tsig.*.secret", "control.manhole.ssh", "control.manhole.authorized_keys"}
+        excluded = {"dns.zones.*.file", "dns.zones.*.primary", "sites.*.address", "appliance.max_files"}
+        missing = set()
+        for each in all_shapes():
+            nodes = at_place(tree, each.place)
+            there = {key for node in nodes for key in node.entries}
+            missing |= {f"{each.place}.{key}".lstrip(".") for key in each.keys if key not in there}
+        primary = {"dns.zones.*.primary.address", "dns.zones.*.primary.key"}
+        self.assertEqual(missing, files | excluded | primary)
 
     def test_not_yet_values(self) -> None:
         text = PLAIN.replace("[192.0.2.1]}", "[192.0.2.1], when_exhausted: 192.0.2.9}")

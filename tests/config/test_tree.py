@@ -88,7 +88,7 @@ class FileTests(SynchronousTestCase):
         """The sample loads without a fault or a warning."""
         config = load(os.path.join(ROOT, "etc", "appliance.yaml"))
         self.assertEqual(config.warnings, ())
-        self.assertEqual(list(config.sites), ["www.alpha.example.test"])
+        self.assertEqual(list(config.sites), ["www.alpha.example.test", "www.beta.example.test"])
 
 
 class KeyTests(SynchronousTestCase):
