@@ -12,13 +12,14 @@ from types import MappingProxyType
 import dns.name
 
 from appliance.config.clientnat import made_nat_pool
+from appliance.config.instances import Administrative, InstanceFields, instance_name
 from appliance.config.schema import DEFAULT_LISTEN, MOST_TOLD, Root
 from appliance.config.servers import ServerFields, inline_name, made_server
 from appliance.config.shapes import Placed
 from appliance.config.sites import SiteFields
 from appliance.config.transfers import Keys
 from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
-from appliance.model import Pool, Server, Site
+from appliance.model import Instance, Pool, Refusal, Server, Site
 
 
 def build(
@@ -27,6 +28,7 @@ def build(
     keys: Keys,
     folder: str,
     manhole: ManholeSocket | ManholeSSH | None,
+    messages: Mapping[str, bytes],
 ) -> Config:
     """
     The values of a file without faults, where every key has its value or its default.
@@ -35,7 +37,7 @@ def build(
     """
     appliance, control = root["appliance"], root["control"]
     servers = {name: made_server(name, named.value) for name, named in root["servers"].items()}
-    sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
+    sites = (_site(name, site.value, servers, messages) for name, site in root["sites"].items())
     return Config(
         name=_name(root),
         state_directory=None,
@@ -102,7 +104,7 @@ def _pools(root: Root) -> MappingProxyType[str, Pool]:
     )
 
 
-def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
+def _site(name: str, fields: SiteFields, servers: Mapping[str, Server], messages: Mapping[str, bytes]) -> Site:
     pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
     nat, backup = fields["client_nat"], fields["backup"]
     return Site(
@@ -124,7 +126,36 @@ def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
         proxy_protocol=fields["proxy_protocol"],
         accept_proxy_from=tuple(network.value for network in fields["accept_proxy_from"]),
         max_per_client=fields["max_per_client"],
+        instances=tuple(_instance(each.value, fields, servers, messages) for each in fields["instances"]),
     )
+
+
+def _instance(
+    fields: InstanceFields, site: SiteFields, servers: Mapping[str, Server], messages: Mapping[str, bytes]
+) -> Instance:
+    """What is not given is as the site has it; an instance that answers by itself has no servers to choose from."""
+    name, answer, welcome = instance_name(fields), fields["answer"], fields["welcome"]
+    backup = fields["backup"] or (site["backup"] if answer is None else None)
+    assert name is not None, "an instance has a bind id"
+    return Instance(
+        bind_id=fields["bind_id"].value,
+        name=name,
+        clients=tuple(client.value for client in fields["clients"]),
+        behaviour=fields["behaviour"],
+        services=tuple(service.value for service in fields["services"]),
+        servers=_servers(fields["servers"], servers),
+        predictor=fields["predictor"] or site["predictor"],
+        spill=fields["spill"],
+        lend=fields["lend"],
+        backup=backup.value if backup else None,
+        answer=_said(answer, messages) if answer else None,
+        welcome=messages[welcome.node.path] if welcome else b"",
+        in_service=fields["state"] is Administrative.IN_SERVICE,
+    )
+
+
+def _said(answer: Placed[Refusal | str], messages: Mapping[str, bytes]) -> Refusal | bytes:
+    return answer.value if isinstance(answer.value, Refusal) else messages[answer.node.path]
 
 
 def _servers(entries: Iterable[Placed[ServerFields | str]], known: Mapping[str, Server]) -> tuple[Server, ...]:

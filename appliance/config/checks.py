@@ -15,7 +15,6 @@ from appliance.config.addresses import Occupied, shown
 from appliance.config.backups import check_backups
 from appliance.config.faults import Faults
 from appliance.config.natchecks import check_client_nat
-from appliance.config.portchecks import check_ports
 from appliance.config.references import all_servers, check_references
 from appliance.config.schema import Root
 from appliance.config.sitechecks import Zones, check_sites
@@ -38,7 +37,6 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     _check_peers(root, pools, statics, faults)
     _check_all_static(root, statics, faults)
     check_sites(root, zones, faults)
-    check_ports(root, faults)
     check_references(root, faults)
     check_backups(root, faults)
     check_client_nat(root, pools, statics, faults)

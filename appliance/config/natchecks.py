@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from appliance.config.addresses import Occupied, shown
 from appliance.config.backups import backups_of, first_along
@@ -98,15 +99,18 @@ def _check_sixes(root: Root, faults: Faults) -> None:
         frozenset(name for name, found in entries.items() if found),
     )
     for name, site in sites.items():
-        nat, backup = site.value.get("client_nat"), places.get(name)
+        nat = site.value.get("client_nat")
         if nat is None:
             continue
         only = f"and connections from '{nat.value}' have IPv4"
-        for node, what in entries[name]:
+        instances = [instance.value for instance in site.value.get("instances", ())]
+        more = (_sixes(instance.get("servers", ()), reached) for instance in instances)
+        for node, what in chain(entries[name], *more):
             faults.add(node, f"{what} has an IPv6 address, {only}")
-        if backup is not None and backup.value in others:
-            node, what = entries[others[backup.value]][0]
-            faults.add(backup.node, f"{what} of site '{others[backup.value]}' has an IPv6 address, {only}")
+        for place in (places.get(name), *(instance.get("backup") for instance in instances)):
+            if place is not None and place.value in others:
+                _, what = entries[others[place.value]][0]
+                faults.add(place.node, f"{what} of site '{others[place.value]}' has an IPv6 address, {only}")
 
 
 def _sixes(entries: Iterable[Placed[ServerFields | str]], reached: Mapping[str, str]) -> list[tuple[Node, str]]:

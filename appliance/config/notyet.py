@@ -13,7 +13,7 @@ from collections.abc import Mapping
 KEYS: Mapping[str, frozenset[str]] = {
     "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
     "servers.*": frozenset({"probes"}),
-    "sites.*": frozenset({"stale_clients", "unknown", "instances"}),
+    "sites.*": frozenset({"stale_clients", "unknown"}),
     "sites.*.services[]": frozenset({"name"}),
     "control": frozenset({"http", "peers"}),
 }

@@ -36,18 +36,21 @@ class Ports:
         return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
 
 
-def check_ports(root: Root, faults: Faults) -> None:
-    """Note what does not fit; cost: what there is."""
-    for site in root.get("sites", {}).values():
-        services = site.value.get("services", ())
-        ports = read_ports(services, faults)
-        if len(ports.named) > MOST_PORTS:
-            found = f"found {len(ports.named)} ports; allowed: at most {MOST_PORTS} for a site"
-            faults.add(site.node.entries["services"], found)
-        _check_sharing(root, site.value, faults)
-        written = site.node.entries.get("services")
-        if written is not None and len(services) == len(written.items):
-            _check_buddies(site.value, ports, faults)
+def check_ports(root: Root, site: Placed[SiteFields], faults: Faults) -> Ports | None:
+    """
+    Note which ports are there twice, are too many, or cannot be had.
+
+    :return: None where not all of the site's services could be read, so that its ports are not known.
+    """
+    services, written = site.value.get("services", ()), site.node.entries.get("services")
+    ports = read_ports(services, faults)
+    _check_sharing(root, site.value, faults)
+    if written is not None and len(ports.named) > MOST_PORTS:
+        faults.add(written, f"found {len(ports.named)} ports; allowed: at most {MOST_PORTS} for a site")
+    if written is None or len(services) < len(written.items):
+        return None
+    _check_buddies(site.value, ports, faults)
+    return ports
 
 
 def read_ports(services: Iterable[Placed[Service]], faults: Faults) -> Ports:

@@ -45,6 +45,8 @@ def all_servers(root: Root) -> Iterator[Written]:
 def entries_of(site: SiteFields) -> Iterator[Placed[ServerFields | str]]:
     """Every place where a site lists a server."""
     yield from site.get("servers", ())
+    for instance in site.get("instances", ()):
+        yield from instance.value.get("servers", ())
 
 
 def sites_of(root: Root) -> dict[str, Placed[SiteFields]]:
@@ -82,9 +84,11 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
         nat = site.value.get("client_nat")
         if nat is not None:
             yield "client_nat", nat
-        other = site.value.get("backup")
-        if other is not None:
-            yield "sites", other
+        backups = [site.value.get("backup")]
+        backups += [instance.value.get("backup") for instance in site.value.get("instances", ())]
+        for other in backups:
+            if other is not None:
+                yield "sites", other
         for entry in entries_of(site.value):
             if isinstance(entry.value, str):
                 yield "servers", Placed(entry.value, entry.node)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import dns.name
 import dns.rdatatype
 import dns.zone
 
 from appliance.config.faults import Faults, Unusable
+from appliance.config.instancechecks import check_instances
+from appliance.config.portchecks import check_ports
 from appliance.config.scalars import normal_name
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields
@@ -28,6 +30,9 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
     """
     taken: dict[str, Node] = {}
     missed: dict[str, list[tuple[str, Node]]] = {}
+    for name, site in root.get("sites", {}).items():
+        ports = check_ports(root, site, faults)
+        check_instances(name, site.value, ports, faults)
     names = [(*_named(site, name, faults), site) for name, site in root.get("sites", {}).items()]
     apexes = None if zones is None else {apex.to_text(omit_final_dot=True): zone for apex, zone in zones.items()}
     for own, aliases, site in names:
@@ -41,7 +46,9 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                 if apex is not None:
                     missed.setdefault(apex, []).append((name, node))
         _check_addresses(site.value, site.node, faults)
-        _check_servers_once(root, site.value, faults)
+        _check_servers_once(root, site.value.get("servers", ()), faults)
+        for instance in site.value.get("instances", ()):
+            _check_servers_once(root, instance.value.get("servers", ()), faults)
     for apex, all_names in missed.items():
         name, node = all_names[0]
         more = f" and {len(all_names) - 1} more names" if len(all_names) > 1 else ""
@@ -63,10 +70,10 @@ def _check_addresses(site: SiteFields, node: Node, faults: Faults) -> None:
         faults.add(place.node, f"found {addresses}; allowed: at most one a server, and there are {servers}")
 
 
-def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
+def _check_servers_once(root: Root, entries: Iterable[Placed[ServerFields | str]], faults: Faults) -> None:
     """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
     seen: dict[object, Node] = {}
-    for entry in site.get("servers", ()):
+    for entry in entries:
         if isinstance(entry.value, str):
             named = root.get("servers", {}).get(entry.value)
             server: ServerFields = named.value if named else {}

@@ -9,18 +9,19 @@ import attrs
 
 from appliance.config.addresses import clients
 from appliance.config.faults import Faults
+from appliance.config.instances import InstanceFields, instance
 from appliance.config.scalars import address4, address6, choice, duration, host_name, integer, text
-from appliance.config.servers import MOST_CONNECTIONS, ServerFields, server_or_name
+from appliance.config.servers import MOST_CONNECTIONS, MOST_SERVERS, ServerFields, server_or_name
 from appliance.config.services import MOST_PORTS, service, site_ports
 from appliance.config.shapes import Key, Placed, Shape, placed, sequence, shape, whole
 from appliance.config.tree import Node
 from appliance.model import Predictor, ProxyProtocol, Service, Site, Timeouts
 
-MOST_SERVERS = 1024
-"""Of one site."""
-
 _MOST_FRONT_ENDS = 1000
 """Of one site; each is looked at for every connection."""
+
+_MOST_INSTANCES = 256
+"""Of one site."""
 
 _LONGEST_KEEPALIVE = 32767
 """Seconds; tcp(7) counts whole ones, and no more than these."""
@@ -44,6 +45,7 @@ class SiteFields(TypedDict, total=False):
     proxy_protocol: ProxyProtocol
     accept_proxy_from: tuple[Placed[IPv4Network], ...]
     max_per_client: int
+    instances: tuple[Placed[InstanceFields], ...]
 
 
 def _keepalive(node: Node, faults: Faults) -> float:
@@ -91,5 +93,6 @@ SITE = Shape(
         "proxy_protocol": Key(choice(ProxyProtocol), ProxyProtocol.NONE),
         "accept_proxy_from": Key(_front_ends, ()),
         "max_per_client": Key(integer(0, MOST_CONNECTIONS), 0),
+        "instances": Key(sequence(instance, most=_MOST_INSTANCES), ()),
     },
 )

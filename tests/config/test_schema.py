@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from ipaddress import IPv4Address, IPv6Address
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.config import (
-    LogConfig,
-    LogFormat,
-    LogLevel,
-    TCPLimits,
-    clientnat,
-    limits,
-    notyet,
-    pools,
-    schema,
-    servers,
-    services,
-    sites,
-    transfers,
-)
-from appliance.config.shapes import Shape
-from appliance.config.tree import Node, parse
+from appliance.config import LogConfig, LogFormat, LogLevel, TCPLimits
 from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Timeouts, Transport
-from tests.config import ROOT, ZONE, faults, read
+from tests.config import ZONE, faults, read
 
 PLAIN = ZONE + "pools: {p: {addresses: [192.0.2.1]}}\nservers: {s: {address: 10.0.0.1}}\n"
 """Nine lines."""
@@ -35,25 +17,6 @@ PLAIN = ZONE + "pools: {p: {addresses: [192.0.2.1]}}\nservers: {s: {address: 10.
 def site(keys: str = "", services: str = "[{port: 80}]") -> str:
     """A configuration with a site in line 10."""
     return PLAIN + f"sites: {{a.example.test: {{pool: p, services: {services}, servers: [s]{keys}}}}}\n"
-
-
-def all_shapes() -> list[Shape]:
-    """Of every section."""
-    modules = (schema, clientnat, limits, pools, servers, services, sites, transfers)
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]
-
-
-def at_place(tree: Node, place: str) -> list[Node]:
-    """All nodes at a place as a shape has it."""
-    nodes = [tree]
-    for step in re.findall(r"[^.\[]+|\[\]", place):
-        if step == "[]":
-            nodes = [item for node in nodes for item in node.items]
-        elif step == "*":
-            nodes = [child for node in nodes for child in node.entries.values()]
-        else:
-            nodes = [node.entries[step] for node in nodes if step in node.entries]
-    return nodes
 
 
 class KeyTests(SynchronousTestCase):
@@ -73,51 +36,6 @@ class KeyTests(SynchronousTestCase):
                 f"{place}: 'pool' is required, or 'address' for a site that always has the same one",
             ],
         )
-
-    def test_all_not_yet_keys(self) -> None:
-        """Every listed key is refused where it is listed, and as such."""
-        samples = {
-            "": "{}",
-            "servers.*": "servers: {x: {%s: 1}}",
-            "sites.*": "sites: {x: {%s: 1}}",
-            "sites.*.services[]": "sites: {x: {services: [{%s: 1}]}}",
-            "control": "control: {%s: 1}",
-        }
-        self.assertEqual(samples.keys(), notyet.KEYS.keys())
-        for place, keys in notyet.KEYS.items():
-            for key in keys:
-                said = faults(samples[place] % key if place else f"{key}: 1")
-                self.assertTrue(any(f"{key}: not yet supported" in fault for fault in said), (place, key, said))
-
-    def test_places_exist(self) -> None:
-        """A not-yet entry is in a mapping that is there, and not among the keys that work."""
-        shapes = {shape.place: shape for shape in all_shapes()}
-        for place, keys in notyet.KEYS.items():
-            self.assertFalse(keys & shapes[place].keys.keys(), place)
-        for place in notyet.VALUES:
-            mapping, _, key = place.rpartition(".")
-            self.assertIn(key, shapes[mapping].keys)
-
-    def test_sample_shows_every_key(self) -> None:
-        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
-            sample = file.read()
-        for each in all_shapes():
-            for key in each.keys:
-                self.assertRegex(sample, rf"(?m)^ *(# *|- \{{.*|.*\{{)?{key}:", each.place)
-
-    def test_sample_has_every_key_in_its_place(self) -> None:
-        """Not only in a comment, but for those that exclude others or name a file."""
-        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
-            tree = parse(file.read(), lambda node, message: self.fail(message))
-        files = {"dns.cookies.secret", "dns.tsig.*.secret", "control.manhole.ssh", "control.manhole.authorized_keys"}
-        excluded = {"dns.zones.*.file", "dns.zones.*.primary", "sites.*.address", "appliance.max_files"}
-        missing = set()
-        for each in all_shapes():
-            nodes = at_place(tree, each.place)
-            there = {key for node in nodes for key in node.entries}
-            missing |= {f"{each.place}.{key}".lstrip(".") for key in each.keys if key not in there}
-        primary = {"dns.zones.*.primary.address", "dns.zones.*.primary.key"}
-        self.assertEqual(missing, files | excluded | primary)
 
     def test_not_yet_values(self) -> None:
         text = PLAIN.replace("[192.0.2.1]}", "[192.0.2.1], when_exhausted: 192.0.2.9}")
