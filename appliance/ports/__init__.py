@@ -6,7 +6,11 @@ is needed and shrinks back to nothing, and that taking a pair costs the same how
 no socket and no log: ``now`` comes in, blocks go out.  Requirements 4.1 to 4.5; US 7,089,328, 7,072,981, 7,660,909.
 """
 
+from appliance.ports.blocks import Block, Subpool
+from appliance.ports.counts import Counts
 from appliance.ports.intervals import Interval, Intervals
 from appliance.ports.pairs import Pairs
+from appliance.ports.pool import PairPool
+from appliance.ports.supply import Level
 
-__all__ = ["Interval", "Intervals", "Pairs"]
+__all__ = ["Block", "Counts", "Interval", "Intervals", "Level", "PairPool", "Pairs", "Subpool"]
