@@ -122,6 +122,9 @@ class Fabric:
             reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
         )
         self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
+        self.not_redirected = Complaint(
+            reactor.seconds, "nat-not-redirected", "The ports of an address could not be led elsewhere"
+        )
         self._traffic = traffic
         self._waiting: list[defer.Deferred[None]] = []
 

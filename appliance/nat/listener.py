@@ -43,7 +43,7 @@ class TcpListener:
         self._port = port
         self._site = site
         self._server = server
-        self._target = target_of(server, service, port)
+        self._service = service
         self._sock = open_socket(Transport.TCP, address, port)
         self._open = True
         self._resume_at: float | None = None
@@ -53,7 +53,7 @@ class TcpListener:
         """The site was configured anew: so new connections are treated from now on."""
         self._site = site
         self._server = server
-        self._target = target_of(server, service, self._port)
+        self._service = service
 
     def close(self) -> None:
         if self._open:
@@ -97,11 +97,20 @@ class TcpListener:
         self._fabric.reserve.fill()
         self._fabric.reactor.addReader(self)
 
+    def port_of(self, client: socket.socket) -> int | None:
+        """:return: the public port that an accepted ``client`` came to; None where that cannot be known."""
+        return self._port
+
     def _carry(self, client: socket.socket, peer: SocketAddress) -> None:
         try:
             client.setblocking(False)
+            port = self.port_of(client)
+            if port is None:
+                close_with_reset(client)
+                return
+            target = target_of(self._server, self._service, port)
             connection = Connection(
-                self._fabric, self._site, self._server.name, self._address, self._port, client, peer, self._target
+                self._fabric, self._site, self._server.name, self._address, port, client, peer, target
             )
         except Exception:
             self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
