@@ -88,6 +88,7 @@ class Instance:
     lend: bool = False
     backup: str | None = None
     answer: Refusal | bytes | None = None
+    welcome: bytes = b""
     in_service: bool = True
 
 

@@ -54,6 +54,7 @@ class Server:
     :param queue: connections that may wait for a place.
     :param slow_start: seconds in which it grows into its weight and limit after it came back.
     :param backup: name of the server that takes its new connections while it is failed.
+    :param reset_on_failure: its connections are reset when it fails; else they may go on (5.8).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Server:
     queue: int = 0
     slow_start: float = 0.0
     backup: str | None = None
+    reset_on_failure: bool = False
 
 
 @attrs.frozen(kw_only=True)
