@@ -24,7 +24,7 @@ EVERY = Service(every=True, first_port=1, last_port=65535, to=1)
 
 def every_site(name: str = "a.example", *services: Service, port: int = 0) -> Site:
     """Its server keeps the client's port, unless it has a ``port`` of its own."""
-    server = Server(name="server", address=ORIGIN, port=port)
+    server = Server(name=f"server {port}", address=ORIGIN, port=port)
     return Site(name=name, pool="public", services=(EVERY, *services), servers=(server,))
 
 
