@@ -47,7 +47,7 @@ class DocumentTests(SynchronousTestCase):
         known = {*re.findall(r"(?m)^[ #]*([a-z0-9_]+):", reference), "*"}
         for path in DOCUMENTS:
             for key in re.findall(
-                r"``((?:appliance|dns|pools|servers|sites|control|timeouts|tcp|quota|pressure|period)(?:\.[a-z_*]+)+)",
+                r"``((?:appliance|dns|pools|servers|client_nat|sites|control|timeouts|tcp|quota|pressure|period)(?:\.[a-z_*]+)+)",
                 path.read_text(),
             ):
                 if not key.endswith((".py", ".yaml", ".sock")):

@@ -147,6 +147,14 @@ class Occupied:
         each, node = self._runs[self._reaching[index]]
         return node if int(address) <= each.last else None
 
+    def crossing(self, run: Run) -> Node | None:
+        """The place of a run that shares an address with ``run``."""
+        return self.holder(IPv4Address(run.first)) or self._beginning(run)
+
+    def _beginning(self, run: Run) -> Node | None:
+        index = bisect.bisect_left(self._firsts, run.first)
+        return self._runs[index][1] if index < len(self._runs) and self._firsts[index] <= run.last else None
+
 
 def shown(node: Node) -> str:
     """A run's place and text, for a message about another one."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from appliance.config.faults import Faults
-from appliance.config.references import all_servers
+from appliance.config.references import all_servers, sites_of
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields
 from appliance.config.shapes import Placed
+from appliance.config.sites import SiteFields
 
 _MOST_SHOWN = 6
 """Of the names of a circle."""
@@ -30,8 +31,18 @@ def check_backups(root: Root, faults: Faults) -> None:
             faults.add(place.node, f"'{place.value}' is the server itself; allowed: another one")
         elif other is not None and _same(written.fields, other.value):
             faults.add(place.node, f"'{place.value}' has the same address and port; allowed: another server")
-    places = {name: server.value.get("backup") for name, server in named.items()}
-    _note_circles({name: place for name, place in places.items() if place is not None}, faults)
+    _note_circles(backups_of(named), faults)
+    sites = backups_of(sites_of(root))
+    for name, place in sites.items():
+        if name == place.value:
+            faults.add(place.node, f"'{name}' is the site itself; allowed: another one")
+    _note_circles(sites, faults)
+
+
+def backups_of(known: Mapping[str, Placed[ServerFields] | Placed[SiteFields]]) -> dict[str, Placed[str]]:
+    """The backups of those that have one."""
+    places = {name: each.value.get("backup") for name, each in known.items()}
+    return {name: place for name, place in places.items() if place is not None}
 
 
 def _same(one: ServerFields, other: ServerFields) -> bool:

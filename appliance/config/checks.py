@@ -14,6 +14,8 @@ from typing import Any
 from appliance.config.addresses import Occupied, shown
 from appliance.config.backups import check_backups
 from appliance.config.faults import Faults
+from appliance.config.forwarding import check_forwarding
+from appliance.config.natchecks import check_client_nat
 from appliance.config.references import all_servers, check_references
 from appliance.config.schema import Root
 from appliance.config.sitechecks import Zones, check_sites
@@ -38,6 +40,8 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     check_sites(root, zones, faults)
     check_references(root, faults)
     check_backups(root, faults)
+    check_forwarding(root, faults)
+    check_client_nat(root, pools, statics, faults)
     if zones is not None and not zones:
         faults.warn(Node("dns.zones", 0, "nothing"), "no zone is configured, so every query is refused")
 

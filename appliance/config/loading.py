@@ -9,11 +9,12 @@ from typing import cast
 
 import attrs
 
-from appliance.config.building import DEFAULT_LISTEN, build
+from appliance.config.building import build
 from appliance.config.checks import check
 from appliance.config.faults import Faults
+from appliance.config.messages import read_messages
 from appliance.config.reading import Unreadable, read_text
-from appliance.config.schema import ROOT, ControlFields, ManholeFields, Root
+from appliance.config.schema import DEFAULT_LISTEN, ROOT, ControlFields, ManholeFields, Root
 from appliance.config.shapes import Placed
 from appliance.config.transfers import Keys
 from appliance.config.tree import Node, SyntaxFault, parse
@@ -70,8 +71,9 @@ def loads(text: str, *, file: str, folder: str) -> Config:
     manhole = _manhole(root.get("control", {}), state, folder, faults)
     control_socket = _control_socket(root.get("control", {}), state, faults)
     _check_sockets(root.get("control", {}), control_socket, manhole, faults)
+    messages = read_messages(root, folder, faults)
     faults.refuse()
-    config = build(root, zones or {}, keys, folder, manhole)
+    config = build(root, zones or {}, keys, folder, manhole, messages)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
     return attrs.evolve(config, state_directory=state, control_socket=control_socket, warnings=tuple(warnings))
 

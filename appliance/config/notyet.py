@@ -11,23 +11,9 @@ import re
 from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
+    "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
     "servers.*": frozenset({"probes"}),
-    "sites.*": frozenset(
-        {
-            "predictor",
-            "sticky",
-            "buddies",
-            "client_nat",
-            "proxy_protocol",
-            "accept_proxy_from",
-            "max_per_client",
-            "stale_clients",
-            "unknown",
-            "backup",
-            "instances",
-        }
-    ),
+    "sites.*": frozenset({"stale_clients", "unknown"}),
     "sites.*.services[]": frozenset({"name"}),
     "control": frozenset({"http", "peers"}),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -11,8 +11,12 @@ from appliance.config.faults import Faults
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields, inline_name, is_whole, made_server
 from appliance.config.shapes import Placed
+from appliance.config.sites import SiteFields
 from appliance.config.tree import Node, shorten
 from appliance.model import Server
+
+_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool", "sites": "site"}
+"""What the names of a section stand for."""
 
 
 @attrs.frozen
@@ -33,21 +37,41 @@ def all_servers(root: Root) -> Iterator[Written]:
     for name, named in root.get("servers", {}).items():
         yield Written(name, named.value, named.node)
     for site in root.get("sites", {}).values():
-        for entry in site.value.get("servers", ()):
+        for entry in entries_of(site.value):
             if not isinstance(entry.value, str):
                 yield Written(inline_name(entry.value), entry.value, entry.node)
 
 
+def entries_of(site: SiteFields) -> Iterator[Placed[ServerFields | str]]:
+    """Every place where a site lists a server."""
+    yield from site.get("servers", ())
+    for instance in site.get("instances", ()):
+        yield from instance.value.get("servers", ())
+
+
+def sites_of(root: Root) -> dict[str, Placed[SiteFields]]:
+    """All sites by their names as the tables have them; the first where two have one."""
+    found: dict[str, Placed[SiteFields]] = {}
+    for name, site in root.get("sites", {}).items():
+        found.setdefault(name.lower().removesuffix("."), site)
+    return found
+
+
 def check_references(root: Root, faults: Faults) -> None:
     """Note what is named and not there, and warn of what is there and not named."""
-    used: dict[str, set[str]] = {"pools": set(), "servers": set()}
+    known: dict[str, Mapping[str, Placed[Any]]] = {
+        section: root[section] for section in ("pools", "servers", "client_nat") if section in root
+    }
+    known["sites"] = sites_of(root)
+    used: dict[str, set[str]] = {section: set() for section in _WORDS}
     for section, place in _references(root):
         used[section].add(place.value)
-        known: Mapping[str, Any] | None = root.get(section)  # type: ignore[assignment]
-        if known is not None and place.value not in known:
-            faults.add(place.node, _unknown(section, place.value, known, faults))
-    _warn_unused("pool", root.get("pools", {}), used["pools"], faults)
-    _warn_unused("server", root.get("servers", {}), used["servers"], faults)
+        if section in known and place.value not in known[section]:
+            faults.add(place.node, _unknown(section, place.value, known[section], faults))
+    for section, there_are in known.items():
+        for name, there in there_are.items():
+            if section != "sites" and name not in used[section]:
+                faults.warn(there.node, f"no site uses this {_WORDS[section]}")
     _check_one_name(root, faults)
 
 
@@ -57,7 +81,15 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
         pool = site.value.get("pool")
         if pool is not None:
             yield "pools", pool
-        for entry in site.value.get("servers", ()):
+        nat = site.value.get("client_nat")
+        if nat is not None:
+            yield "client_nat", nat
+        backups = [site.value.get("backup")]
+        backups += [instance.value.get("backup") for instance in site.value.get("instances", ())]
+        for other in backups:
+            if other is not None:
+                yield "sites", other
+        for entry in entries_of(site.value):
             if isinstance(entry.value, str):
                 yield "servers", Placed(entry.value, entry.node)
     for server in all_servers(root):
@@ -70,13 +102,7 @@ def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) 
     near = faults.did_you_mean(name, known.keys())
     some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
     there = "" if near else f"; there is {some}" if known else f"; {section} has none"
-    return f"unknown {section.removesuffix('s')} '{shorten(name)}'{near or there}"
-
-
-def _warn_unused(what: str, known: Mapping[str, Placed[Any]], used: Iterable[object], faults: Faults) -> None:
-    for name, place in known.items():
-        if name not in used:
-            faults.warn(place.node, f"no site uses this {what}")
+    return f"unknown {_WORDS[section]} '{shorten(name)}'{near or there}"
 
 
 def _check_one_name(root: Root, faults: Faults) -> None:

@@ -1,14 +1,17 @@
 """
 The file's sections: which keys each has, in which range, and what they become.  ``etc/appliance.yaml`` shows them all.
 
-Sections with many keys are in modules of their own: ``pools``, ``servers``, ``sites`` and ``services``, ``transfers``.
+Sections with many keys are in modules of their own: ``pools``, ``servers``, ``clientnat``, ``sites`` and
+``services``, ``transfers``.
 Defaults are those of the values (``model``, ``values.py``).  What is not here is in ``notyet.py`` or is unknown.
 """
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TypedDict
 
+from appliance.config.clientnat import NatFields, nat_pool
 from appliance.config.faults import Faults
 from appliance.config.limits import rate_limit, tcp_limits
 from appliance.config.pools import POOL, PoolFields
@@ -30,6 +33,8 @@ from appliance.config.tree import Node
 from appliance.config.values import LogConfig, LogFormat, LogLevel, RateLimit, TCPLimits
 from appliance.events import Fsync
 from appliance.model import Endpoint
+
+DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
 
 MOST_TOLD = 100
 """Bytes of a name server's identity; in every response to whom asks for it."""
@@ -89,6 +94,7 @@ class Root(TypedDict, total=False):
     dns: DNSFields
     pools: dict[str, Placed[PoolFields]]
     servers: dict[str, Placed[ServerFields]]
+    client_nat: dict[str, Placed[NatFields]]
     sites: dict[str, Placed[SiteFields]]
     control: ControlFields
 
@@ -174,6 +180,7 @@ ROOT = Shape(
         "dns": Key(_DNS.read),
         "pools": Key(named(POOL.read), {}),
         "servers": Key(named(server), {}),
+        "client_nat": Key(named(nat_pool), {}),
         "sites": Key(named(SITE.read), {}),
         "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),
     },

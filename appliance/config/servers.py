@@ -12,6 +12,9 @@ from appliance.config.shapes import Key, Placed, Shape, placed, shape
 from appliance.config.tree import Node
 from appliance.model import Endpoint, Server
 
+MOST_SERVERS = 1024
+"""Of one list."""
+
 MOST_CONNECTIONS = 16_777_216
 """Of a limit; more than a process can have files would be none."""
 

@@ -48,6 +48,11 @@ def service(node: Node, faults: Faults) -> Service:
     return _made(_SERVICE.read(node, faults), node, faults)
 
 
+def instance_service(node: Node, faults: Faults) -> Service:
+    """A reader of one entry of an instance's ``services``; who may connect at all is said by the site's."""
+    return _made(_INSTANCE_SERVICE.read(node, faults), node, faults)
+
+
 def _port(node: Node, faults: Faults) -> range:
     if node.kind != "text" or not node.text.isalpha():
         return site_ports(node, faults)
@@ -84,3 +89,4 @@ _SERVICE = Shape(
     "sites.*.services[]",
     {**_PORTS, "allow": Key(clients(_MOST_CLIENTS), ()), "deny": Key(clients(_MOST_CLIENTS), ())},
 )
+_INSTANCE_SERVICE = Shape("sites.*.instances[].services[]", _PORTS)

@@ -1,4 +1,4 @@
-"""What sites say about other sections and about each other: names, zones, servers, ports."""
+"""What sites say about other sections and about each other: names, zones, servers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import dns.rdatatype
 import dns.zone
 
 from appliance.config.faults import Faults, Unusable
+from appliance.config.instancechecks import check_instances
+from appliance.config.portchecks import check_ports
 from appliance.config.scalars import normal_name
 from appliance.config.schema import Root
 from appliance.config.servers import ServerFields
-from appliance.config.services import MOST_PORTS
 from appliance.config.shapes import Placed
 from appliance.config.sites import SiteFields
 from appliance.config.tree import Node
 from appliance.config.values import ZoneConfig
-from appliance.model import Service, Transport
 
 Zones = Mapping[dns.name.Name, ZoneConfig | None]
 
@@ -30,6 +30,9 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
     """
     taken: dict[str, Node] = {}
     missed: dict[str, list[tuple[str, Node]]] = {}
+    for name, site in root.get("sites", {}).items():
+        ports = check_ports(root, site, faults)
+        check_instances(name, site.value, ports, faults)
     names = [(*_named(site, name, faults), site) for name, site in root.get("sites", {}).items()]
     apexes = None if zones is None else {apex.to_text(omit_final_dot=True): zone for apex, zone in zones.items()}
     for own, aliases, site in names:
@@ -43,8 +46,9 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                 if apex is not None:
                     missed.setdefault(apex, []).append((name, node))
         _check_addresses(site.value, site.node, faults)
-        _check_servers_once(root, site.value, faults)
-        _check_ports(root, site.value, site.node, faults)
+        _check_servers_once(root, site.value.get("servers", ()), faults)
+        for instance in site.value.get("instances", ()):
+            _check_servers_once(root, instance.value.get("servers", ()), faults)
     for apex, all_names in missed.items():
         name, node = all_names[0]
         more = f" and {len(all_names) - 1} more names" if len(all_names) > 1 else ""
@@ -66,10 +70,10 @@ def _check_addresses(site: SiteFields, node: Node, faults: Faults) -> None:
         faults.add(place.node, f"found {addresses}; allowed: at most one a server, and there are {servers}")
 
 
-def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
+def _check_servers_once(root: Root, entries: Iterable[Placed[ServerFields | str]], faults: Faults) -> None:
     """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
     seen: dict[object, Node] = {}
-    for entry in site.get("servers", ()):
+    for entry in entries:
         if isinstance(entry.value, str):
             named = root.get("servers", {}).get(entry.value)
             server: ServerFields = named.value if named else {}
@@ -135,45 +139,3 @@ def _hidden_by(name: dns.name.Name, zone: dns.zone.Zone) -> tuple[dns.name.Name,
         if zone.get_rdataset(above, dns.rdatatype.DNAME):
             return above, dns.rdatatype.DNAME
     return above, None
-
-
-def _check_ports(root: Root, site: SiteFields, node: Node, faults: Faults) -> None:
-    """A port is one service's; all ports of an address are one site's."""
-    services = site.get("services", ())
-    count = ports_once(services, faults)
-    if count > MOST_PORTS:
-        faults.add(node.entries["services"], f"found {count} ports; allowed: at most {MOST_PORTS} for a site")
-    place = site.get("pool")
-    pool = root.get("pools", {}).get(place.value) if place is not None else None
-    if pool is not None and pool.value.get("share_by_service"):
-        for service in services:
-            if service.value.every:
-                reason = f"'port: all' takes an address as a whole, and pool '{pool.node.path.removeprefix('pools.')}'"
-                faults.add(service.node, f"{reason} shares its addresses by service; use one that does not")
-
-
-def ports_once(services: Iterable[Placed[Service]], faults: Faults) -> int:
-    """
-    Note which ports are in two services.  Beside ``port: all`` there may be others, for an exact port wins (5.1).
-
-    :return: how many ports are named.
-    """
-    taken: dict[tuple[Transport, int], Node] = {}
-    whole: dict[Transport, Node] = {}
-    for service in services:
-        transport = service.value.transport
-        if service.value.every:
-            before = whole.setdefault(transport, service.node)
-            if before is not service.node:
-                faults.add(service.node, f"all {transport.value} ports are already in {_at(before)}")
-            continue
-        for port in service.value.ports():
-            before = taken.setdefault((transport, port), service.node)
-            if before is not service.node:
-                faults.add(service.node, f"{transport.value} port {port} is already in {_at(before)}")
-                break
-    return len(taken)
-
-
-def _at(node: Node) -> str:
-    return f"{node.path} (line {node.line})"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import TypedDict
 
 import attrs
 
+from appliance.config.addresses import clients
 from appliance.config.faults import Faults
-from appliance.config.scalars import address4, address6, duration, host_name, integer, text
-from appliance.config.servers import ServerFields, server_or_name
-from appliance.config.services import service
+from appliance.config.instances import InstanceFields, instance
+from appliance.config.scalars import address4, address6, choice, duration, host_name, integer, text
+from appliance.config.servers import MOST_CONNECTIONS, MOST_SERVERS, ServerFields, server_or_name
+from appliance.config.services import MOST_PORTS, service, site_ports
 from appliance.config.shapes import Key, Placed, Shape, placed, sequence, shape, whole
 from appliance.config.tree import Node
-from appliance.model import Service, Site, Timeouts
+from appliance.model import Predictor, ProxyProtocol, Service, Site, Timeouts
 
-MOST_SERVERS = 1024
+_MOST_FRONT_ENDS = 1000
+"""Of one site; each is looked at for every connection."""
+
+_MOST_INSTANCES = 256
 """Of one site."""
 
 _LONGEST_KEEPALIVE = 32767
@@ -32,6 +37,15 @@ class SiteFields(TypedDict, total=False):
     ipv6: tuple[Placed[IPv6Address], ...]
     timeouts: Timeouts
     max_sessions: int
+    client_nat: Placed[str] | None
+    predictor: Predictor
+    sticky: float
+    buddies: tuple[Placed[tuple[Placed[range], ...]], ...]
+    backup: Placed[str] | None
+    proxy_protocol: ProxyProtocol
+    accept_proxy_from: tuple[Placed[IPv4Network], ...]
+    max_per_client: int
+    instances: tuple[Placed[InstanceFields], ...]
 
 
 def _keepalive(node: Node, faults: Faults) -> float:
@@ -39,6 +53,14 @@ def _keepalive(node: Node, faults: Faults) -> float:
     if 0 < seconds < 1:
         raise faults.wrong(node, f"found {node.found()}; allowed: 0, or 1s to {_LONGEST_KEEPALIVE}s")
     return seconds
+
+
+def _front_ends(node: Node, faults: Faults) -> tuple[Placed[IPv4Network], ...]:
+    found = clients(_MOST_FRONT_ENDS)(node, faults)
+    for network in found:
+        if network.value.prefixlen == 0:
+            faults.warn(network.node, "everybody is a front end here, and can say to be anybody")
+    return found
 
 
 _TIMEOUTS = shape(
@@ -63,5 +85,14 @@ SITE = Shape(
         "ipv6": Key(sequence(address6), ()),
         "timeouts": Key(whole(_TIMEOUTS, Timeouts), Timeouts()),
         "max_sessions": Key(integer(1, 16_777_216), attrs.fields(Site).max_sessions.default),
+        "client_nat": Key(placed(text), None),
+        "predictor": Key(choice(Predictor), Predictor.LEAST_CONNECTIONS),
+        "sticky": Key(duration(), 0.0),
+        "buddies": Key(sequence(sequence(site_ports, required=True), most=MOST_PORTS), ()),
+        "backup": Key(placed(host_name), None),
+        "proxy_protocol": Key(choice(ProxyProtocol), ProxyProtocol.NONE),
+        "accept_proxy_from": Key(_front_ends, ()),
+        "max_per_client": Key(integer(0, MOST_CONNECTIONS), 0),
+        "instances": Key(sequence(instance, most=_MOST_INSTANCES), ()),
     },
 )

@@ -97,7 +97,9 @@ class AllTests(SynchronousTestCase):
         """1.12: nothing would be left for them."""
         shared = ", share_by_service: true"
         said = faults(site("{port: 80}, {port: all}", pool=shared))
-        reason = "'port: all' takes an address as a whole, and pool 'p' shares its addresses by service; use one that does not"
+        reason = (
+            "'port: all' takes an address as a whole, and pool 'p' shares its own by service; use one that does not"
+        )
         self.assertEqual(said, [f"{PLACE}.services[1]: {reason}"])
         self.assertEqual(faults(site("{port: all}", more="address: 192.0.2.9", pool=shared)), [])
 
