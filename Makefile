@@ -33,6 +33,8 @@ fuzz: $(STAMP)
 bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/answers.py
 	PYTHONPATH=. $(BIN)/python benchmarks/tcp.py
+	PYTHONPATH=. $(BIN)/python benchmarks/udp.py
+	PYTHONPATH=. $(BIN)/python benchmarks/idle.py
 	PYTHONPATH=. $(BIN)/python benchmarks/leases.py
 	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
 	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py

@@ -32,9 +32,7 @@ class WrittenTests(SynchronousTestCase):
 
     def test_two_families(self) -> None:
         """A client of a front end may have IPv6; leased addresses have not."""
-        self.assertEqual(
-            written(ProxyProtocol.V1, SIX, LEASED), b"PROXY TCP6 2001:db8::7 ::ffff:cb00:7109 4711 80\r\n"
-        )
+        self.assertEqual(written(ProxyProtocol.V1, SIX, LEASED), b"PROXY TCP6 2001:db8::7 ::ffff:cb00:7109 4711 80\r\n")
         self.assertEqual(len(written(ProxyProtocol.V2, SIX, LEASED)), 16 + 36)
 
     def test_none(self) -> None:
