@@ -5,6 +5,7 @@ From tables to plain dicts (what the API, a CLI or a person at the manhole is sh
 The room promises that looking changes nothing.
 """
 
+from appliance.views.natpools import nat_pool_row
 from appliance.views.rows import (
     Row,
     flow_row,
@@ -27,6 +28,7 @@ __all__ = [
     "flow_row",
     "for_people",
     "lease_row",
+    "nat_pool_row",
     "pin_row",
     "pool_row",
     "ports_of",

@@ -235,6 +235,10 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "pools": ("pool", "addresses", "free", "leased", "cooling", "declined", "waiting", "used", "pressure", "period"),
     "sites": ("site", "pool", "addresses", "state", "servers", "connections", "aliases"),
     "connections": ("transport", "client", "address", "port", "site", "server", "state", "age"),
+    "nat-pools": (
+        *("pool", "transport", "level", "for", "taken", "free", "resting", "leaving", "maximum", "pairs"),
+        *("subpools", "intervals", "refusals"),
+    ),
     "history": ("address", "site", "server", "from", "until", "used"),
 }
 """The columns of each list, as people see it."""
@@ -254,6 +258,8 @@ def _shown(row: Mapping[str, Any], column: str, now: float) -> object:
     match column:
         case "age" if "granted_at" in row:
             return span(now - row["granted_at"])
+        case "for":
+            return span(now - row["level_since"])
         case "promised_for":
             return _left(row["promised_until"], now)
         case "ends_in":
