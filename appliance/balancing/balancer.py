@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from appliance.balancing.ticket import Ticket
+from appliance.balancing.board import Board
+from appliance.balancing.changing import Changing
+from appliance.balancing.choosing import may_wait
+from appliance.balancing.queues import route_of
+from appliance.balancing.real import Real
+from appliance.balancing.rows import client_rows, server_rows, virtual_rows
+from appliance.balancing.ticket import State, Ticket
 from appliance.balancing.values import (
     ClientRow,
     Decision,
@@ -15,9 +22,18 @@ from appliance.balancing.values import (
     Turned,
     VirtualRow,
     Wait,
+    Why,
 )
 from appliance.events import Event
-from appliance.model import Server, Site
+from appliance.model import UDP_KEYS, Server, Site
+
+_PAUSE = 1.0
+"""Seconds between attempts at a server that refuses at once, where there is no other (as in HAProxy)."""
+_MOST_HOLDS = 1000
+"""Clients that are let go at once: a few milliseconds of work."""
+
+_OPENING, _OPEN, _OVER = State.OPENING, State.OPEN, State.OVER
+_PORT = UDP_KEYS - 1
 
 
 class Balancer:
@@ -25,22 +41,34 @@ class Balancer:
     The virtual and real servers of all sites.
 
     The caller has one :class:`Ticket` for each connection (or UDP session) and says what becomes of it.  ``connected``,
-    ``failed``, ``override`` and ``configure`` may make room for those who wait: what becomes of them is returned by the
-    next ``ended`` or ``due``, and ``next_deadline`` says so.
+    ``failed``, ``override``, ``restore`` and ``configure`` may make room for those who wait: what becomes of them is
+    returned by the next ``ended`` or ``due``, and ``next_deadline`` says so.
+
+    Costs: O(servers of the instance) for a new connection, nothing that grows with connections or clients; O(log n) of
+    its assignments where a port has some.  A change of a server's state, or of the configuration, costs O(virtual
+    servers that it concerns).
     """
 
-    def configure(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
-        """
-        Take over a configuration; what remains keeps its counts, states, queues and clients.
+    def __init__(self) -> None:
+        self._board = Board()
+        self._changing = Changing(self._board)
+        self._places = self._board.places
+        self._queues = self._board.queues
 
-        What left takes nothing new, and goes on until its connections have ended.  Overrides whose configured value has
-        changed, or whose subject is gone, end.
-        """
-        raise NotImplementedError
+    # -- a connection ----------------------------------------------------------------------------------------------
 
     def admits(self, site: str, key: int, client: int) -> bool:
-        """May ``client`` (a packed IPv4 address) connect to that port (5.13)?"""
-        raise NotImplementedError
+        """
+        May ``client`` (a packed IPv4 address) connect to that port (5.13)?
+
+        To be asked before :meth:`begin`, and before anything is spent on the client.  No site, no such port: yes, so
+        that :meth:`begin` says why not.
+        """
+        place = self._places.get(site)
+        if place is None:
+            return True
+        port = place.ports.get(key) or place.port(key)
+        return port is None or port.admission is None or port.admission.admits(client)
 
     def begin(
         self, site: str, key: int, client: int, now: float, *, home: str | None = None
@@ -49,21 +77,94 @@ class Balancer:
         A new connection, or the first datagram of a session.
 
         :param key: protocol and port that it came to, as :data:`appliance.model.Keys` packs them.
-        :param home: name of the server that the leased address was granted for.
+        :param home: name of the server that the leased address was granted for: it is used, while it takes connections
+            and has room, where the site may have several addresses (1.5).
         """
-        raise NotImplementedError
+        place = self._places.get(site)
+        if place is None:
+            return Refused(Why.NO_SERVICE)
+        port = place.ports.get(key) or place.port(key)
+        if port is None:
+            return Refused(Why.NO_SERVICE)
+        virtual = port.general if port.simple else self._board.virtual_for(port, client, now, counts=True)
+        if virtual.special:
+            refusal = virtual.refusal(client)
+            if refusal is not None:
+                return refusal
+        virtual.total += 1
+        ticket = Ticket(next(self._board.numbers), virtual, key, client, now)
+        if virtual.special:
+            self._board.affinity.begun(ticket, place)
+            real, company = self._board.wanted(ticket, port, home, now)
+            if real is None:
+                return self._queues.place(ticket, company, now)
+            return self._queues.give(ticket, real, now)
+        for tier in virtual.tiers:
+            chosen = tier.pick(client, now)
+            if chosen is not None:
+                # As Queues.give does it.
+                ticket.real = chosen
+                ticket.state = _OPENING
+                ticket.attempts = 1
+                virtual.live += 1
+                chosen.take()
+                to = chosen.port or (key & _PORT) + virtual.reach[chosen]
+                return Route(ticket, chosen.server, chosen.host, to, 0.0)
+        return self._queues.place(ticket, None, now)
 
     def connected(self, ticket: Ticket, now: float) -> None:
         """The server has answered: the connection stands.  Of a UDP session: its first reply came."""
-        raise NotImplementedError
+        real = ticket.real
+        if ticket.state is not _OPENING or real is None:
+            raise ValueError(f"a connection that is {ticket.state.value} cannot be opened")
+        ticket.state = _OPEN
+        real.opening -= 1
+        real.answered(now - ticket.dialled_at, now)
+        if real.ditched:
+            real.succeed()
+        if real.test is ticket:
+            self._board.passed(real, now)
 
     def first_byte(self, ticket: Ticket, now: float) -> None:
         """The server has sent something; said once, after :meth:`connected`."""
-        raise NotImplementedError
+        real = ticket.real
+        if ticket.state is not _OPEN or real is None:
+            raise ValueError(f"a connection that is {ticket.state.value} has no first byte")
+        real.spoke(now - ticket.dialled_at, now)
 
     def failed(self, ticket: Ticket, now: float) -> Route | Wait | Refused:
-        """An attempt to connect was refused, or not answered in time; where to go now."""
-        raise NotImplementedError
+        """
+        An attempt to connect was refused, or not answered in time; where to go now.
+
+        To the same server until it had its ``retries``, then the connection is ditched and goes to another one, never
+        to one that has ditched it before (5.8).  A server that is tested has one attempt, and one that takes no new
+        connections any more has none left.
+        """
+        real = ticket.real
+        if ticket.state is not _OPENING or real is None:
+            raise ValueError(f"a connection that is {ticket.state.value} is not being opened")
+        spent = now - ticket.dialled_at
+        real.answered(max(spent, real.response), now)
+        tested = real.test is ticket
+        stays = real.takes() and not ticket.virtual.gone and real in ticket.virtual.reach
+        if stays and not tested and ticket.attempts < real.server.retries:
+            ticket.attempts += 1
+            after = max(0.0, _PAUSE - spent) if not may_wait(ticket.virtual, ticket.tried | {real}, None) else 0.0
+            ticket.dialled_at = now + after
+            return route_of(ticket, real, after)
+        self._leave(ticket, real, opening=True)
+        ticket.tried |= {real}
+        ticket.buddy = 0
+        ticket.real = None
+        exhausted = tested or ticket.attempts >= real.server.retries
+        fails = exhausted and real.ditch(ticket.client)
+        if tested or fails:
+            # First, for it decides who takes its connections, this one among them.
+            self._board.fail(real, now, again=tested)
+        decision = self._board.place_anew(ticket, now)
+        self._board.emptied(real, now)
+        self._queues.room_at(real, now)
+        return decision
 
     def ended(self, ticket: Ticket, now: float, *, received: int = 0, sent: int = 0) -> Sequence[Decision]:
         """
@@ -72,47 +173,126 @@ class Balancer:
         :param received: bytes from the client; ``sent``: to it.
         :return: what becomes of those who waited.
         """
-        raise NotImplementedError
+        state = ticket.state
+        if state is _OVER:
+            # It may have been refused, and nobody was told yet.
+            self._queues.ready = [each for each in self._queues.ready if each.ticket is not ticket]
+            return self._flush()
+        ticket.state = _OVER
+        place = ticket.virtual.section.place
+        if place.watches:
+            self._board.conduct.judge(ticket, state, now, received + sent, silent=not received)
+        if ticket.ties is not None:
+            self._board.affinity.ended(ticket, now)
+        real = ticket.real
+        if real is None:
+            self._queues.leave(ticket)
+        else:
+            self._leave(ticket, real, opening=state is _OPENING)
+            if not real.live:
+                self._board.emptied(real, now)
+            if real.hungry:
+                self._queues.room_at(real, now)
+        return self._flush() if self._queues.ready else ()
+
+    # -- time ------------------------------------------------------------------------------------------------------
 
     def due(self, now: float) -> Sequence[Decision]:
-        """Do what time brings; as :meth:`ended`."""
-        raise NotImplementedError
+        """
+        Do what time brings: failed servers are tested, those that came back grow, clients are let go.
+
+        :return: what becomes of those who waited.
+        """
+        board = self._board
+        for real in board.timers.due(now, limit=len(board.timers)):
+            board.wake(real, now)
+        board.conduct.due(now, limit=_MOST_HOLDS)
+        return self._flush()
 
     def next_deadline(self) -> float | None:
         """When :meth:`due` is worth calling; an instant in the past: at once."""
-        raise NotImplementedError
+        if self._queues.ready:
+            return -math.inf
+        instants = [at for at in (self._board.timers.next(), self._board.conduct.next_deadline()) if at is not None]
+        return min(instants, default=None)
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    def configure(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
+        """
+        Take over a configuration; what remains keeps its counts, states, queues and clients.
+
+        What left takes nothing new, and goes on until its connections have ended.  Overrides whose configured value has
+        changed, or whose subject is gone, end.
+
+        :param servers: the named ones; those that a site lists inline are in its ``servers``.
+        """
+        self._changing.configure(sites, servers, now)
 
     def override(self, subject: str, setting: str, value: str | None, now: float) -> Override | None:
         """
         Change something at run time (5.10).
 
+        :param subject: ``server NAME``, or ``server ADDRESS[:PORT]``; or ``virtual SITE[:PORT[/udp][:BIND]]``, where
+            port and bind id are 0 if not given, and port 0 is all ports of the bind id.
+        :param setting: of a server ``state`` (in-service, out-of-service, draining), ``weight``, ``threshold``,
+            ``max_connections``, ``backup`` (a server, or none) and ``made`` (yes: one that the file does not know);
+            of a virtual server ``state`` (in-service, out-of-service), ``backup`` (a site, or none), ``server NAME``
+            (bound, unbound), ``client PREFIX`` (assigned, unassigned) and ``made`` (yes: a bind id, or a port of one,
+            that the file does not know).
         :param value: None takes the override back: what the file says holds again.
-        :return: what is to be stored, with the subject's canonical form; None where there is nothing any more.
+        :return: what is to be stored, with the subject's canonical form; None where there is nothing (any more).
         :raises BalancingError: and nothing has changed.
         """
-        raise NotImplementedError
+        return self._changing.override(subject, setting, value, now)
 
     def configured(self, subject: str, setting: str) -> str:
         """What the file says of it. :raises BalancingError: where there is no such subject or setting."""
-        raise NotImplementedError
+        return self._changing.configured(subject, setting)
 
     def restore(self, overrides: Sequence[Override], now: float) -> list[Override]:
-        """Take up what was stored; :return: those that do not hold any more."""
-        raise NotImplementedError
+        """
+        Take up what was stored, in its order.
+
+        :return: those that do not hold any more: their subject is gone, or the file says something else by now.
+        """
+        return self._changing.restore(overrides, now)
 
     def overrides(self) -> list[Override]:
         """All that hold, in an order in which they can be restored."""
-        raise NotImplementedError
+        return self._changing.overrides()
+
+    # -- for people ------------------------------------------------------------------------------------------------
 
     def virtuals(self, now: float) -> list[VirtualRow]:
-        raise NotImplementedError
+        """By site, as configured; O(virtual servers)."""
+        return virtual_rows(self._board)
 
     def servers(self, now: float) -> list[ServerRow]:
-        raise NotImplementedError
+        """By name; O(servers)."""
+        return server_rows(self._board, now)
 
     def clients(self, now: float) -> list[ClientRow]:
-        raise NotImplementedError
+        """Who is assigned to what; O(assignments and clients that are held)."""
+        return client_rows(self._board, now)
 
     def happened(self) -> list[Event]:
         """The events since the last call."""
-        raise NotImplementedError
+        events, self._board.events[:] = self._board.events[:], []
+        return events
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _leave(self, ticket: Ticket, real: Real, *, opening: bool) -> None:
+        """``ticket`` does not use ``real`` any more."""
+        ticket.virtual.live -= 1
+        real.leave(opening=opening)
+        if real.test is ticket:
+            real.test = None
+
+    def _flush(self) -> Sequence[Decision]:
+        ready = self._queues.ready
+        if not ready:
+            return ()
+        self._queues.ready = []
+        return [each for each in ready if isinstance(each, Refused) or each.ticket.state is _OPENING]

@@ -227,6 +227,7 @@ class AllAtOnceTests(SynchronousTestCase):
                 ["14", "sites.b.other.test.services[1]"],
                 ["15", "control.log.level"],
                 ["16", "client_nat.n"],
+                ["16", "client_nat.n"],
                 ["16", "client_nat.n.reuse"],
                 ["17", "market"],
             ],

@@ -1,0 +1,264 @@
+"""
+A real server: its counts, what it is worth to the predictors, and its failing and coming back (5.2, 5.8).
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+
+from appliance.balancing.values import Administrative, Operational
+from appliance.model import Server
+
+if typing.TYPE_CHECKING:
+    from appliance.balancing.ticket import Ticket
+    from appliance.balancing.virtual import Need, Virtual
+
+FULL = math.inf
+"""The load of a server that takes no new connection now."""
+
+GUESS = 0.001
+"""Seconds: what is thought of the response of a server that nothing is known of."""
+
+_HALF_LIFE = 30.0
+"""Seconds after which half of what was measured is forgotten: so a slow server is tried again."""
+_NEW = 0.2
+"""The weight of a new measurement."""
+
+STEPS = 10
+"""In which a server that came back grows into its weight and its limit."""
+
+_MOVES = frozenset(
+    {
+        (Operational.UP, Operational.FAILED),
+        (Operational.FAILED, Operational.TESTING),
+        (Operational.TESTING, Operational.UP),
+        (Operational.TESTING, Operational.FAILED),
+    }
+)
+
+
+class Real:
+    """
+    :param made: a person made it at run time, and the file does not know it.
+    :ivar load: connections there would be for its strength with one more; :data:`FULL` where none may come.
+    :ivar limit: it takes another one while ``live`` is below this.
+    :ivar strength: its weight, as far as it has grown into it.
+    :ivar most: connections that it may have at most; infinity for no limit.
+    :ivar live: connections that were given to it and have not ended; ``opening`` of them do not stand yet.
+    :ivar test: the connection that decides while it is tested.
+    :ivar wake_at: when it is tested, or grows; None for never.
+    :ivar gone: it is not configured any more.
+    :ivar users: virtual servers that may ever send to it; ``hungry``: queues of those that somebody waits in.
+    :ivar told_empty: it was said that nothing is left since it drains.
+    """
+
+    __slots__ = (
+        "_back_at",
+        "_byte_time",
+        "_connect_time",
+        "_ditched_clients",
+        "_measured_at",
+        "administrative",
+        "backup",
+        "ditched",
+        "ditched_total",
+        "gone",
+        "host",
+        "hungry",
+        "limit",
+        "live",
+        "load",
+        "made",
+        "most",
+        "name",
+        "opening",
+        "operational",
+        "port",
+        "response",
+        "server",
+        "share",
+        "strength",
+        "test",
+        "threshold",
+        "told_empty",
+        "total",
+        "users",
+        "wake_at",
+        "weight",
+    )
+
+    def __init__(self, server: Server, *, made: bool = False) -> None:
+        self.name = server.name
+        self.server = server
+        self.made = made
+        self.gone = False
+        self.administrative = Administrative.IN_SERVICE
+        self.live = self.opening = self.total = 0
+        self.ditched_total = 0
+        self.test: Ticket | None = None
+        self.told_empty = True
+        self.users: list[Virtual] = []
+        self.hungry: dict[Need, None] = {}
+        self._ditched_clients: set[int] = set()
+        self._begin_anew()
+        self.configure(server)
+
+    def configure(self, server: Server) -> None:
+        """Be as the file says; another machine under the same name begins without a past."""
+        if (server.address, server.port) != (self.server.address, self.server.port):
+            self._begin_anew()
+        self.server = server
+        self.host = str(server.address)
+        self.port = server.port
+        self.weight = server.weight
+        self.threshold = server.threshold
+        self.most: float = server.max_connections or math.inf
+        self.backup = server.backup
+        self.settle()
+
+    def _begin_anew(self) -> None:
+        self.operational = Operational.UP
+        self.share = 1.0
+        self.test = None
+        self.wake_at: float | None = None
+        self._back_at = 0.0
+        self._forget_ditched()
+        self._connect_time = self._byte_time = GUESS / 2
+        self.response = GUESS
+        self._measured_at = -math.inf
+
+    # -- what it takes ---------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Work out what follows from states and settings; to be called when any of them has changed."""
+        if not self.takes():
+            self.limit = 0.0
+        else:
+            self.limit = max(1.0, math.ceil(self.most * self.share)) if self.most < math.inf else math.inf
+        self.strength = max(self.weight, 1) * self.share
+        self.load = (self.live + 1) / self.strength if self.live < self.limit else FULL
+
+    def takes(self) -> bool:
+        """Does it take new connections, if it has room?"""
+        return self._is_wanted() and self.operational is Operational.UP
+
+    def is_tested(self) -> bool:
+        """Is it given a connection to see whether it answers again?"""
+        return self._is_wanted() and self.operational is Operational.TESTING
+
+    def is_testable(self) -> bool:
+        """Is it given one now?"""
+        return self.test is None and self.live < self.most and self.is_tested()
+
+    def keeps_company(self) -> bool:
+        """May it have the further connections of a client that is there?  One that drains may: they belong together."""
+        in_service = self.administrative is not Administrative.OUT_OF_SERVICE
+        return in_service and self.operational is Operational.UP and not self.gone
+
+    def _is_wanted(self) -> bool:
+        return self.administrative is Administrative.IN_SERVICE and self.weight > 0 and not self.gone
+
+    # -- connections -----------------------------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """A connection is given to it."""
+        self.total += 1
+        self.opening += 1
+        self.live = live = self.live + 1
+        self.load = (live + 1) / self.strength if live < self.limit else FULL
+
+    def leave(self, *, opening: bool) -> None:
+        """One that it was given is over, or goes elsewhere."""
+        if opening:
+            self.opening -= 1
+        self.live = live = self.live - 1
+        self.load = (live + 1) / self.strength if live < self.limit else FULL
+
+    def answered(self, seconds: float, now: float) -> None:
+        """It took, or refused, ``seconds`` to connect."""
+        self._connect_time += _NEW * (seconds - self._connect_time)
+        self.response = self._connect_time + self._byte_time
+        self._measured_at = now
+
+    def spoke(self, seconds: float, now: float) -> None:
+        """Its first byte came after ``seconds``."""
+        self._byte_time += _NEW * (seconds - self._byte_time)
+        self.response = self._connect_time + self._byte_time
+        self._measured_at = now
+
+    def fade(self, now: float) -> None:
+        """Forget some of what was measured before ``now``."""
+        kept = 0.5 ** ((now - self._measured_at) / _HALF_LIFE)
+        self._connect_time = GUESS / 2 + (self._connect_time - GUESS / 2) * kept
+        self._byte_time = GUESS / 2 + (self._byte_time - GUESS / 2) * kept
+        self.response = self._connect_time + self._byte_time
+        self._measured_at = now
+
+    # -- failing and coming back -----------------------------------------------------------------------------------
+
+    def ditch(self, client: int) -> bool:
+        """
+        A connection was ditched.
+
+        :return: whether this one fails the server.
+        """
+        self.ditched_total += 1
+        if self.operational is not Operational.UP:
+            return False
+        if self.server.distinct_clients:
+            if client in self._ditched_clients:
+                return False
+            self._ditched_clients.add(client)
+        self.ditched += 1
+        return self.ditched >= self.threshold
+
+    def succeed(self) -> None:
+        """A connection stands: there is no row of ditched ones any more."""
+        if self.ditched and self.operational is Operational.UP:
+            self._forget_ditched()
+
+    def fail(self, now: float) -> float:
+        """
+        Take nothing new.
+
+        :return: when it will be tested.
+        """
+        self._move(Operational.FAILED)
+        self._ditched_clients.clear()
+        self.test = None
+        self.wake_at = retry_at = now + self.server.retry_after
+        self.settle()
+        return retry_at
+
+    def begin_test(self) -> None:
+        """Take one connection, which decides."""
+        self._move(Operational.TESTING)
+        self.wake_at = None
+        self.settle()
+
+    def come_back(self, now: float) -> None:
+        """The test was passed."""
+        self._move(Operational.UP)
+        self.test = None
+        self._forget_ditched()
+        self._back_at = now
+        self.grow(now)
+
+    def grow(self, now: float) -> None:
+        """Take as large a share of the weight and the limit as the time since it came back allows."""
+        step, span = STEPS, self.server.slow_start
+        if span > 0:
+            # A deadline may come a rounding error before its step.
+            step = min(STEPS, int((now - self._back_at) / span * STEPS + 1e-6))
+        self.share = max(step, 1) / STEPS
+        self.wake_at = self._back_at + span * (step + 1) / STEPS if step < STEPS else None
+        self.settle()
+
+    def _forget_ditched(self) -> None:
+        self.ditched = 0
+        self._ditched_clients.clear()
+
+    def _move(self, to: Operational) -> None:
+        assert (self.operational, to) in _MOVES, (self.name, self.operational, to)
+        self.operational = to

@@ -1,0 +1,418 @@
+"""
+The balancer beside a naive recount: in no order of connections, failures, changes and time may its counters differ from
+the tickets that are alive, a limit be exceeded, or somebody wait beside a server that has room.
+"""
+
+from __future__ import annotations
+
+import math
+from ipaddress import IPv4Network
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.balancing import Administrative, Operational, Refused, Route, ServerRow, State, Ticket, Turned, Wait
+from appliance.balancing.real import Real
+from appliance.balancing.virtual import Virtual
+from appliance.errors import BalancingError
+from appliance.model import Behaviour, Predictor, Server, Service, Site, Spill
+from tests.balancing.driver import HTTP, UDP, Driver, client, instance, server, site
+
+SITES = ["one.example.test", "two.example.test"]
+HTTPS = Service(first_port=443, last_port=443, to=443)
+NAMES = "abcdef"
+GENERAL, PREFERRED = [1, 2, 3], [257, 258]
+"""Clients."""
+
+
+@st.composite
+def pools(draw: st.DrawFn, names: str = NAMES) -> tuple[Server, ...]:
+    """Servers with all that they may have."""
+    return tuple(
+        server(
+            name,
+            weight=draw(st.sampled_from([1, 1, 3, 0])),
+            max_connections=draw(st.sampled_from([0, 1, 2, 3])),
+            queue=draw(st.sampled_from([0, 1, 3])),
+            threshold=draw(st.sampled_from([1, 2])),
+            retries=draw(st.sampled_from([1, 2])),
+            retry_after=draw(st.sampled_from([5.0, 20.0])),
+            slow_start=draw(st.sampled_from([0.0, 0.0, 30.0])),
+            distinct_clients=draw(st.booleans()),
+            backup=draw(st.sampled_from([None, None, None, *(each for each in names if each != name)])),
+        )
+        for name in names
+    )
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> list[Site]:
+    """Two sites that share servers; seldom one of them alone."""
+    known = {each.name: each for each in draw(pools())}
+
+    def some() -> tuple[Server, ...]:
+        return tuple(known[name] for name in sorted(draw(st.sets(st.sampled_from(NAMES), min_size=1, max_size=3))))
+
+    def predictor() -> Predictor:
+        chosen: Predictor = draw(st.sampled_from(Predictor))
+        return chosen
+
+    preferred = instance(
+        servers=some(),
+        clients=(IPv4Network((client(256), 24)),),
+        services=draw(st.sampled_from([(), (HTTP,)])),
+        predictor=predictor(),
+        spill=draw(st.sampled_from(Spill)),
+        lend=draw(st.booleans()),
+        backup=draw(st.sampled_from([None, SITES[1]])),
+        in_service=draw(st.sampled_from([True, True, False])),
+    )
+    unwelcome = instance(2, answer=b"no", behaviour=Behaviour(connections=30, window=100.0, hold=50.0))
+    first = site(
+        SITES[0],
+        services=(HTTP, HTTPS, UDP),
+        servers=some(),
+        predictor=predictor(),
+        instances=draw(st.sampled_from([(preferred,), (preferred, unwelcome), ()])),
+        sticky=draw(st.sampled_from([0.0, 0.0, 20.0])),
+        buddies=draw(st.sampled_from([(), (frozenset({80, 443}),), (frozenset({80, 443}),)])),
+        backup=draw(st.sampled_from([None, SITES[1]])),
+        max_per_client=draw(st.sampled_from([0, 0, 4])),
+    )
+    second = site(SITES[1], services=(HTTP,), servers=some(), predictor=predictor(), backup=SITES[0])
+    alone = draw(st.integers(0, 11))
+    return [first] if alone == 11 else [second] if alone == 10 else [first, second]
+
+
+class Model(RuleBasedStateMachine):
+    """:ivar alive: the tickets that were begun and have not ended, by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.driver = Driver()
+        self.alive: dict[int, Ticket] = {}
+
+    @initialize(sites=configurations())
+    def begin_with(self, sites: list[Site]) -> None:
+        self.driver.configure(*sites)
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def pick(self, number: int, *states: State) -> Ticket | None:
+        tickets = [ticket for ticket in self.alive.values() if ticket.state in states]
+        return tickets[number % len(tickets)] if tickets else None
+
+    def settle(self) -> None:
+        """Hear what became of those who waited."""
+        self.driver.settle()
+        after, self.driver.after = self.driver.after, []
+        for decision in after:
+            self.heard(decision)
+
+    def heard(self, decision: Route | Wait | Turned | Refused) -> None:
+        if isinstance(decision, Route):
+            ticket = decision.ticket
+            assert self.alive.setdefault(ticket.number, ticket) is ticket
+            assert ticket.state is State.OPENING and ticket.server is decision.server
+            self.judge(ticket, self.row(decision.server.name), fresh=decision.after == 0 and ticket.attempts == 1)
+        elif isinstance(decision, Wait):
+            self.alive[decision.ticket.number] = decision.ticket
+            assert decision.ticket.state is State.WAITING and decision.ticket.server is None
+        elif isinstance(decision, Refused) and decision.ticket is not None:
+            self.alive.pop(decision.ticket.number, None)
+            assert decision.ticket.state is State.OVER
+
+    def judge(self, ticket: Ticket, row: ServerRow, *, fresh: bool) -> None:
+        """Nobody is given a server that takes none, and one that is tested has one connection that decides."""
+        if not fresh:
+            return
+        drains = row.administrative is Administrative.DRAINING
+        assert row.administrative is Administrative.IN_SERVICE or (drains and ticket.buddy), row
+        assert row.operational is not Operational.FAILED, row
+        assert row.weight > 0 or ticket.buddy, row
+        assert ticket.real is not None and ticket.real not in ticket.tried, "a server that has ditched it"
+        assert ticket.real.live <= ticket.real.most, "more than max_connections"
+        if row.operational is Operational.TESTING:
+            assert ticket.real.test is ticket
+        elif ticket.real.takes():
+            assert ticket.real.live <= ticket.real.limit, "more than slow start allows"
+
+    @rule(
+        number=st.sampled_from(GENERAL + PREFERRED),
+        place=st.sampled_from([(SITES[0], 80), (SITES[0], 443), (SITES[0], 53), (SITES[1], 80), (SITES[1], 443)]),
+        many=st.integers(1, 6),
+    )
+    def begin(self, number: int, place: tuple[str, int], many: int) -> None:
+        name, port = place
+        for _ in range(many):
+            self.heard(self.driver.ask(number, port, site=name, udp=port == 53))
+            self.settle()
+
+    @rule(
+        numbers=st.lists(st.sampled_from(GENERAL + PREFERRED), min_size=1, max_size=5),
+        ports=st.lists(st.sampled_from([80, 443]), min_size=1, max_size=3),
+    )
+    def arrive(self, numbers: list[int], ports: list[int]) -> None:
+        """Some clients, each at some ports."""
+        for number in numbers:
+            for port in ports:
+                self.heard(self.driver.ask(number, port, site=SITES[0]))
+                self.settle()
+
+    @rule(number=st.integers(0, 50), many=st.integers(1, 8))
+    def connect(self, number: int, many: int) -> None:
+        for _ in range(many):
+            ticket = self.pick(number, State.OPENING)
+            if ticket is not None:
+                self.driver.balancer.connected(ticket, self.driver.now)
+                self.driver.balancer.first_byte(ticket, self.driver.now)
+                self.settle()
+
+    @rule(number=st.integers(0, 50), many=st.integers(1, 4))
+    def fail(self, number: int, many: int) -> None:
+        for _ in range(many):
+            ticket = self.pick(number, State.OPENING)
+            if ticket is not None:
+                self.heard(self.driver.balancer.failed(ticket, self.driver.now))
+                self.settle()
+
+    @rule(number=st.integers(0, 50), many=st.integers(1, 3))
+    def end(self, number: int, many: int) -> None:
+        for _ in range(many):
+            ticket = self.pick(number, State.WAITING, State.OPENING, State.OPEN)
+            if ticket is not None:
+                del self.alive[ticket.number]
+                self.driver.end(ticket)
+                self.settle()
+
+    @rule(passes=st.booleans())
+    def decide(self, passes: bool) -> None:
+        """The tests of servers come to an end."""
+        for ticket in list(self.alive.values()):
+            if ticket.real is not None and ticket.real.test is ticket and ticket.state is State.OPENING:
+                if passes:
+                    self.driver.balancer.connected(ticket, self.driver.now)
+                else:
+                    self.heard(self.driver.balancer.failed(ticket, self.driver.now))
+                self.settle()
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 6.0, 25.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.driver.pass_time(seconds)
+        self.settle()
+
+    @rule(sites=configurations())
+    def configure(self, sites: list[Site]) -> None:
+        self.driver.configure(*sites)
+        self.settle()
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        change=st.sampled_from(
+            [
+                *(("state", value) for value in ("in-service", "out-of-service", "draining", None)),
+                *(("weight", value) for value in ("0", "1", "5", None)),
+                *(("max_connections", value) for value in ("0", "1", "4", None)),
+                *(("threshold", value) for value in ("1", "3", None)),
+                *(("backup", value) for value in ("none", "a", "b", None)),
+            ]
+        ),
+    )
+    def order_server(self, name: str, change: tuple[str, str | None]) -> None:
+        self.order(f"server {name}", *change)
+
+    @rule(
+        number=st.integers(0, 20),
+        all_ports=st.booleans(),
+        change=st.sampled_from(
+            [
+                *(("state", value) for value in ("in-service", "out-of-service", None)),
+                *(("backup", value) for value in ("none", *SITES, None)),
+                *((f"server {name}", value) for name in NAMES for value in ("bound", "unbound")),
+                *(("client 198.51.100.1", value) for value in ("assigned", "unassigned", None)),
+            ]
+        ),
+    )
+    def order_virtual(self, number: int, all_ports: bool, change: tuple[str, str | None]) -> None:
+        rows = self.driver.balancer.virtuals(self.driver.now)
+        row = rows[number % len(rows)]
+        self.order(f"virtual {row.site}:0:{row.bind_id}" if all_ports else f"virtual {row.name}", *change)
+
+    def order(self, subject: str, setting: str, value: str | None) -> None:
+        before = self.driver.balancer.overrides()
+        try:
+            self.driver.balancer.override(subject, setting, value, self.driver.now)
+        except BalancingError:
+            assert self.driver.balancer.overrides() == before, "nothing is stored"
+        self.settle()
+
+    @rule()
+    def restart(self) -> None:
+        """Overrides outlive it; here only that another one takes them all up, and is then the same."""
+        former = self.driver.balancer
+        place = former._board.places
+        fresh = Driver(*(each.site for each in place.values()), spare=tuple(r.server for r in self.file_servers()))
+        assert fresh.balancer.restore(former.overrides(), 0.0) == []
+        assert fresh.balancer.overrides() == former.overrides()
+        for one, other in zip(fresh.balancer.virtuals(0.0), former.virtuals(0.0), strict=True):
+            assert (one.name, one.servers, one.backup) == (other.name, other.servers, other.backup)
+
+    def file_servers(self) -> list[Real]:
+        return [real for real in self.driver.balancer._board.reals.values() if not real.made and not real.gone]
+
+    # -- what holds ------------------------------------------------------------------------------------------------
+
+    def row(self, name: str) -> ServerRow:
+        return next(row for row in self.driver.balancer.servers(self.driver.now) if row.name == name)
+
+    @invariant()
+    def counters_are_the_tickets(self) -> None:
+        """Of servers, virtual servers, queues and clients."""
+        tickets = list(self.alive.values())
+        board = self.driver.balancer._board
+        assert all(ticket.state is not State.OVER for ticket in tickets)
+        for row in self.driver.balancer.servers(self.driver.now):
+            real = board.reals[row.name]
+            at = [ticket for ticket in tickets if ticket.real is real]
+            assert row.connections == len(at), row
+            assert row.opening == sum(ticket.state is State.OPENING for ticket in at), row
+            assert real.test is None or (real.test in at and real.operational is Operational.TESTING)
+            assert real.live or not real.gone
+        for virtual in board.virtuals():
+            mine = [ticket for ticket in tickets if ticket.virtual is virtual]
+            assert virtual.live == sum(ticket.real is not None for ticket in mine), virtual.name
+            assert virtual.waiting() == sum(ticket.state is State.WAITING for ticket in mine), virtual.name
+        for place in board.places.values():
+            counted = [t for t in tickets if t.ties is not None and t.ties.counted is place]
+            assert sum(place.clients.values()) == len(counted)
+            for section in place.sections.values():
+                waiting = sum(virtual.waiting() for virtual in section.virtuals)
+                assert section.waiting == waiting
+                homes = [t for t in tickets if t.ties is not None and t.ties.section is section]
+                assert sum(home.count for home in section.homes.values()) == len(homes)
+            company = [t for t in tickets if t.ties is not None and t.ties.company is not None]
+            company = [t for t in company if t.ties.company.place is place]  # type: ignore[union-attr]
+            found = [t for each in place.company.values() for some in each.by_port.values() for t in some]
+            assert sorted(t.number for t in found) == sorted(t.number for t in company)
+
+    @invariant()
+    def nobody_waits_beside_room(self) -> None:
+        """Neither for room, nor for nothing."""
+        for ticket in self.alive.values():
+            if ticket.state is not State.WAITING:
+                continue
+            assert ticket.need is not None
+            virtual, company = ticket.virtual, ticket.need.company
+            assert not virtual.gone and virtual.in_service
+            if company is not None and company in virtual.reach and usable_by_buddies(company):
+                assert company.live >= company.most
+                continue
+            usable = {real: idle for real, idle in usable_by(self.driver, virtual).items() if real not in ticket.tried}
+            assert usable, "nothing to wait for"
+            for real, idle in usable.items():
+                assert not has_room(real, idle=idle), (ticket.virtual_name, real.name)
+
+    @invariant()
+    def limits_hold(self) -> None:
+        """What is given keeps to the limit of its time; a lower limit ends nothing."""
+        for real in self.driver.balancer._board.reals.values():
+            if real.takes():
+                expected = math.inf if real.most == math.inf else max(1.0, math.ceil(real.most * real.share))
+                assert real.limit == expected
+                load = (real.live + 1) / (real.weight * real.share) if real.live < expected else math.inf
+                assert real.load == load, real.name
+            else:
+                assert real.limit == 0 and real.load == math.inf
+        for place in self.driver.balancer._board.places.values():
+            most = place.site.max_per_client
+            assert not most or all(count <= most for count in place.clients.values())
+
+    @invariant()
+    def states_are_those_of_the_servers(self) -> None:
+        """5.1: failed only when nothing that is available takes new connections."""
+        for virtual in self.driver.balancer._board.virtuals():
+            available = usable_by(self.driver, virtual, tested=False)
+            if not virtual.in_service:
+                expected = "out-of-service"
+            elif available or virtual.answer is not None:
+                expected = "in-service"
+            else:
+                expected = "failed"
+            assert virtual.state.value == expected, virtual.name
+
+
+def usable_by_buddies(real: Real) -> bool:
+    out = real.administrative is Administrative.OUT_OF_SERVICE
+    return not out and real.operational is Operational.UP and not real.gone
+
+
+def has_room(real: Real, *, idle: bool) -> bool:
+    if real.operational is Operational.TESTING:
+        return real.test is None and real.live < real.most
+    return real.live < real.limit and not (idle and real.live)
+
+
+def usable_by(driver: Driver, virtual: Virtual, *, tested: bool = True) -> dict[Real, bool]:
+    """
+    The servers that ``virtual`` may use now, told from the rules alone; with whether only while it has no connection.
+
+    :param tested: those that are tested too.
+    """
+    board = driver.balancer._board
+
+    def own(each: Virtual) -> tuple[list[Real], list[Real]]:
+        """Who takes connections for its servers, and who of them and their backups is tested."""
+        taking, testing = [], []
+        for real in each.bound:
+            seen: list[Real] = []
+            following: Real | None = real
+            settled = False
+            while following is not None and following not in seen and not following.gone:
+                seen.append(following)
+                up = following.operational is Operational.UP and following.administrative is Administrative.IN_SERVICE
+                if not settled and following.weight == 0:
+                    settled = True
+                elif not settled and up:
+                    settled = True
+                    taking.append(following)
+                in_service = following.administrative is Administrative.IN_SERVICE and following.weight > 0
+                if following.operational is Operational.TESTING and in_service:
+                    testing.append(following)
+                following = board.reals.get(following.backup or "")
+        return taking, testing
+
+    taking, testing = own(virtual)
+    usable = list(taking)
+    general = virtual.general
+    lacking = any(not real.takes() for real in virtual.bound)
+    if virtual is not general and virtual.spill is not Spill.NEVER and general.in_service:
+        theirs, tests = own(general)
+        if virtual.spill is Spill.BUSY or not taking or (virtual.spill is Spill.ONE_FAILED and lacking):
+            usable += theirs
+        if not taking:
+            testing += tests
+    lent: list[Real] = []
+    if virtual is general:
+        for section in virtual.section.place.sections.values():
+            if section.instance is not None and section.instance.lend:
+                lenders = [each for each in section.virtuals if each.general is virtual and each.in_service]
+                lent += [real for each in lenders for real in each.bound if real.takes()]
+    backup, seen = virtual.backup, [virtual]
+    while not usable and backup is not None and backup in board.places:
+        other = board.places[backup].general_for(virtual)
+        if other is None or other in seen:
+            break
+        seen.append(other)
+        backup = other.backup
+        if other.in_service:
+            theirs, tests = own(other)
+            usable += theirs
+            testing += tests
+    return dict.fromkeys(lent, True) | dict.fromkeys(usable + (testing if tested else []), False)
+
+
+class ModelTests(SynchronousTestCase):
+    def test_balancer(self) -> None:
+        run_state_machine_as_test(Model, settings=settings(max_examples=120, stateful_step_count=40))
