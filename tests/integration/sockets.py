@@ -22,6 +22,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from appliance.errors import DataPathError
 from appliance.events import Event
 from appliance.model import NatPool, Server, Service, Site, Transport
 from appliance.nat import Nat, Traffic
@@ -126,9 +127,14 @@ class BalancedNat(Nat):
         self.carrying.reset = self.abort_server
 
     def open(self, address: IPv4Address, site: Site, server: Server) -> None:
-        self._known[site.name] = site
+        before, self._known = self._known, {**self._known, site.name: site}
         self.carrying.configure(self._known, {}, self.client_nat)
-        super().open(address, site, server)
+        try:
+            super().open(address, site, server)
+        except DataPathError:
+            self._known = before
+            self.carrying.configure(self._known, {}, self.client_nat)
+            raise
 
 
 class NatCase(TestCase):
@@ -184,7 +190,7 @@ class NatCase(TestCase):
             Service(transport=transport, first_port=port, last_port=port, to=9)
             for port in ports or (free_port(address, kind),)
         ]
-        server = Server(name="server", address=ORIGIN, port=server_port, retries=1)
+        server = Server(name=f"server {server_port}", address=ORIGIN, port=server_port, retries=1)
         return Site(name=name, pool="public", services=tuple(services), servers=(server,), **more)
 
     def assertListens(self, port: int, *, listens: bool) -> None:

@@ -130,12 +130,13 @@ class Ways(BalancingCase):
             site = attrs.evolve(site, servers=(attrs.evolve(server, threshold=1, reset_on_failure=reset),))
             self.opened(site)
             client = self.connect(site)
-            await self.accept(origin)
+            accepted = await self.accept(origin)
             origin.close()
             late = self.connect(site)
             self.assertEqual(await in_thread(read_to_reset, late), b"")
             await until(lambda: len(self.nat.connections()) == (0 if reset else 1))  # noqa: B023
             client.close()
+            accepted.close()
             await until(lambda: not self.nat.connections())
 
 
@@ -170,15 +171,18 @@ class Queues(BalancingCase):
         origin = self.origin()
         site = self.opened(self.several(origin, max_connections=1, queue=2))
         first = self.connect(site)
-        await self.accept(origin)
+        server = await self.accept(origin)
         for number in (2, 3):
             self.connect(site)
             await until(lambda: len(self.nat.connections()) == number)  # noqa: B023
         waiting = [flow for flow in self.nat.connections() if flow.state == "waiting"]
         self.assertEqual(len(waiting), 2)
-        self.nat.abort(LEASED, "nobody")
+        (_, second, third) = sorted(self.nat._fabric.connections, key=lambda each: each.ticket.number)
+        second.close(reset=True)
         first.close()
+        server.close()
         await self.accept(origin)
+        self.assertEqual([flow.number for flow in self.nat.connections()], [third.ticket.number])
 
 
 class TurnedAway(BalancingCase):
