@@ -167,10 +167,10 @@ class SourceHash(Chooser):
     def pick(self, client: int, now: float) -> Real | None:
         if len(self._stands) > 1:
             places = self._places = self._places or table(self._wanted)
+            part = (place_of(client) >> 8) / (1 << 24)
             for attempt in range(self._ATTEMPTS):
-                place = place_of(client, attempt)
-                real = self._stands[places[place % len(places)]][1]
-                if real is not None and real.load < FULL and (real.share == 1.0 or place >> 8 < real.share * (1 << 24)):
+                real = self._stands[places[place_of(client, attempt) % len(places)]][1]
+                if real is not None and real.load < FULL and part < real.share:
                     return real
         return _next_of(self.members, min(self.members, key=_LOAD, default=None))
 
