@@ -113,6 +113,14 @@ class SharedState:
             if self.pins.of(pin.site) is pin:
                 yield pin.event(pin.since)
 
+    def durable(self) -> Deferred[None] | None:
+        """
+        When all that has happened so far cannot be lost any more, as far as the configuration asks for that.
+
+        :return: as of :meth:`appliance.interfaces.Journal.durable`.
+        """
+        return self._journal.durable()
+
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
         self._telling.subscribe(subscriber)
