@@ -36,8 +36,8 @@ bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/udp.py
 	PYTHONPATH=. $(BIN)/python benchmarks/idle.py
 	PYTHONPATH=. $(BIN)/python benchmarks/leases.py
-	PYTHONPATH=. $(BIN)/python benchmarks/ports.py
 	PYTHONPATH=. $(BIN)/python benchmarks/balancing.py
+	PYTHONPATH=. $(BIN)/python benchmarks/ports.py
 	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
 	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py
 

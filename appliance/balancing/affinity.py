@@ -7,6 +7,7 @@ seconds, for at most :data:`MOST_REMEMBERED` clients of all sites.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 
 from appliance.balancing.choosing import is_held_by
@@ -17,6 +18,8 @@ from appliance.balancing.virtual import Home, Section, Virtual
 from appliance.model import UDP_KEYS, Transport
 
 MOST_REMEMBERED = 65536
+_LOOKS = 8
+"""The first connections of a client at a port that are looked at for one whose server may have another."""
 
 
 class Company:
@@ -63,7 +66,8 @@ class Affinity:
         place, number = virtual.section.place, key & UDP_KEYS - 1
         company = place.company.get((port.buddies, client))
         if company is not None:
-            heads = [next(iter(tickets)) for other, tickets in company.by_port.items() if other != number]
+            others = [tickets for other, tickets in company.by_port.items() if other != number]
+            heads = (ticket for tickets in others for ticket in itertools.islice(tickets, _LOOKS))
             for head in sorted(heads, key=_number):
                 if head.real is not None and is_held_by(virtual, head.real):
                     return head.real, head.number

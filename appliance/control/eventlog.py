@@ -39,6 +39,7 @@ from appliance.events import (
     LeaseGranted,
     LeaseReclaimed,
     LeaseReset,
+    Override,
     PinEvent,
     Pinned,
     PoolEvent,
@@ -57,7 +58,9 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     AddressRemoved: ("address-removed", "{event}: {address} from {pool}"),
     Pinned: ("address-pinned", "{event}: {address} for {site}, until it is unpinned"),
     Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
+    Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
+_TAKEN_BACK = ("override-ended", "{event}: {subject}: {setting} is what the file says, {configured}; {reason}")
 _SILENT = (LeaseExtended,)
 """A busy site has one of these every few periods; nothing has changed that a person would look for."""
 
@@ -143,6 +146,8 @@ class EventLog:
     def _lease(self, event: Event) -> None:
         alarm = _ALARMS.get(type(event))
         name, line = alarm or _LINES[type(event)]
+        if isinstance(event, Override) and event.value is None:
+            name, line = _TAKEN_BACK
         fields = {field: getattr(event, field) for field in ("site", "reason") if hasattr(event, field)}
         if isinstance(event, LeaseEvent | PoolEvent):
             fields["pool"] = event.pool
@@ -150,6 +155,10 @@ class EventLog:
             fields["address"] = str(event.address)
         if isinstance(event, LeaseEvent):
             fields["server"] = event.lease.server
+        if isinstance(event, Override):
+            fields.update(subject=event.subject, setting=event.setting, value=event.value)
+            fields["configured"] = "nothing" if event.configured is None else event.configured
+            fields["reason"] = event.reason or "it was taken back"
         if isinstance(event, LeaseReclaimed):
             fields["for_seconds"] = round(event.lease.ends_at - event.at)
         if isinstance(event, AddressDeclined):

@@ -26,6 +26,7 @@ from appliance.events import (
     Event,
     LeaseEvent,
     LeaseRecord,
+    Override,
     Pinned,
     State,
     Unpinned,
@@ -127,6 +128,9 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
             if isinstance(what, Pinned)
             else {"kind": "unpin", **place}
         )
+    if isinstance(what, Override):
+        said = {"subject": what.subject, "setting": what.setting, "value": what.value, "configured": what.configured}
+        return {"kind": "override", **said, "at": clocks.start(what.at)}
     return None
 
 
@@ -209,10 +213,21 @@ def _unpin(record: Record, now: Clocks) -> Unpinned:
     return Unpinned(at=now.read(record["at"], record), site=record["site"], address=_address(record["address"]))
 
 
+def _override(record: Record, now: Clocks) -> Override:
+    return Override(
+        at=now.read(record["at"], record),
+        subject=record["subject"],
+        setting=record["setting"],
+        value=record["value"],
+        configured=record["configured"],
+    )
+
+
 _READERS: Mapping[str, Callable[[Record, Clocks], Change]] = {
     "lease": _lease,
     "free": _free,
     "pin": _pin,
     "unpin": _unpin,
+    "override": _override,
     "end": lambda record, now: End(record["rows"]),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from ipaddress import IPv4Network
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +18,7 @@ GUEST, MEMBER = 1, 257
 """A client of the general public, and one of PREFERRED."""
 
 
-def preferred(**more: object) -> Instance:
+def preferred(**more: Any) -> Instance:
     return instance(**{"clients": (PREFERRED,), "servers": servers("p"), **more})
 
 
@@ -87,7 +88,7 @@ class SpillTests(SynchronousTestCase):
     def driver(self, spill: Spill) -> Driver:
         return Driver(site(instances=(preferred(servers=servers("pq", max_connections=1), spill=spill),)))
 
-    def fail(self, driver: Driver, *names: str) -> None:
+    def take_out(self, driver: Driver, *names: str) -> None:
         for name in names:
             driver.order(f"server {name}", "state", "out-of-service")
 
@@ -96,7 +97,7 @@ class SpillTests(SynchronousTestCase):
         driver = self.driver(Spill.BUSY)
         self.assertEqual([name_of(driver.open(MEMBER)) for _ in range(4)], ["p", "q", "a", "a"])
         driver = self.driver(Spill.BUSY)
-        self.fail(driver, "p", "q")
+        self.take_out(driver, "p", "q")
         self.assertEqual(name_of(driver.open(MEMBER)), "a")
 
     def test_one_failed(self) -> None:
@@ -105,21 +106,21 @@ class SpillTests(SynchronousTestCase):
         names = [name_of(driver.open(MEMBER)) for _ in range(2)]
         self.assertEqual((names, driver.refused(MEMBER)), (["p", "q"], Why.BUSY))
         driver = self.driver(Spill.ONE_FAILED)
-        self.fail(driver, "p")
+        self.take_out(driver, "p")
         self.assertEqual(Counter(name_of(driver.open(MEMBER)) for _ in range(5)), {"q": 1, "a": 4})
 
     def test_all_failed(self) -> None:
         """Not when they are full."""
         driver = self.driver(Spill.ALL_FAILED)
-        self.fail(driver, "p")
+        self.take_out(driver, "p")
         self.assertEqual((name_of(driver.open(MEMBER)), driver.refused(MEMBER)), ("q", Why.BUSY))
-        self.fail(driver, "q")
+        self.take_out(driver, "q")
         self.assertEqual(name_of(driver.open(MEMBER)), "a")
 
     def test_never(self) -> None:
         """Not even then."""
         driver = self.driver(Spill.NEVER)
-        self.fail(driver, "p", "q")
+        self.take_out(driver, "p", "q")
         self.assertEqual(driver.refused(MEMBER), Why.FAILED)
         self.assertEqual(driver.virtual_state(f"{NAME}:80:1"), "failed")
         self.assertEqual(name_of(driver.open(GUEST)), "a")
@@ -127,7 +128,7 @@ class SpillTests(SynchronousTestCase):
     def test_not_where_the_site_is_out_of_service(self) -> None:
         """A person took the general virtual server out: nobody is sent there."""
         driver = self.driver(Spill.BUSY)
-        self.fail(driver, "p", "q")
+        self.take_out(driver, "p", "q")
         driver.order(f"virtual {NAME}:80:0", "state", "out-of-service")
         self.assertEqual(driver.refused(MEMBER), Why.FAILED)
 
@@ -142,9 +143,9 @@ class SpillTests(SynchronousTestCase):
         other = "sorry.example.test"
         sorry = site(other, servers=servers("z"))
         driver = Driver(site(instances=(preferred(backup=other),), backup=other), sorry)
-        self.fail(driver, "p")
+        self.take_out(driver, "p")
         self.assertEqual(name_of(driver.open(MEMBER)), "a")
-        self.fail(driver, "a")
+        self.take_out(driver, "a")
         self.assertEqual(name_of(driver.open(MEMBER)), "z")
 
 
@@ -187,7 +188,9 @@ class LendTests(SynchronousTestCase):
 class FilterTests(SynchronousTestCase):
     def test_per_service(self) -> None:
         """5.13: in front of everything, for each port by itself."""
-        guarded = Service(first_port=22, last_port=22, to=22, allow=(PREFERRED,), deny=(IPv4Network((client(300), 32)),))
+        guarded = Service(
+            first_port=22, last_port=22, to=22, allow=(PREFERRED,), deny=(IPv4Network((client(300), 32)),)
+        )
         driver = Driver(site(services=(HTTP, guarded)))
         admits = driver.balancer.admits
         self.assertEqual([admits(NAME, 22, client(number)) for number in (GUEST, MEMBER, 300)], [False, True, False])

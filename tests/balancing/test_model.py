@@ -6,7 +6,6 @@ the tickets that are alive, a limit be exceeded, or somebody wait beside a serve
 from __future__ import annotations
 
 import math
-from ipaddress import IPv4Network
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,75 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Administrative, Operational, Refused, Route, ServerRow, State, Ticket, Turned, Wait
 from appliance.balancing.real import Real
-from appliance.balancing.virtual import Virtual
 from appliance.errors import BalancingError
-from appliance.model import Behaviour, Predictor, Server, Service, Site, Spill
-from tests.balancing.driver import HTTP, UDP, Driver, client, instance, server, site
+from appliance.model import Site
+from tests.balancing.driver import Driver
+from tests.balancing.rules import has_room, usable_by, usable_by_buddies
+from tests.balancing.strategies import NAMES, SITES, configurations
 
-SITES = ["one.example.test", "two.example.test"]
-HTTPS = Service(first_port=443, last_port=443, to=443)
-NAMES = "abcdef"
 GENERAL, PREFERRED = [1, 2, 3], [257, 258]
 """Clients."""
-
-
-@st.composite
-def pools(draw: st.DrawFn, names: str = NAMES) -> tuple[Server, ...]:
-    """Servers with all that they may have."""
-    return tuple(
-        server(
-            name,
-            weight=draw(st.sampled_from([1, 1, 3, 0])),
-            max_connections=draw(st.sampled_from([0, 1, 2, 3])),
-            queue=draw(st.sampled_from([0, 1, 3])),
-            threshold=draw(st.sampled_from([1, 2])),
-            retries=draw(st.sampled_from([1, 2])),
-            retry_after=draw(st.sampled_from([5.0, 20.0])),
-            slow_start=draw(st.sampled_from([0.0, 0.0, 30.0])),
-            distinct_clients=draw(st.booleans()),
-            backup=draw(st.sampled_from([None, None, None, *(each for each in names if each != name)])),
-        )
-        for name in names
-    )
-
-
-@st.composite
-def configurations(draw: st.DrawFn) -> list[Site]:
-    """Two sites that share servers; seldom one of them alone."""
-    known = {each.name: each for each in draw(pools())}
-
-    def some() -> tuple[Server, ...]:
-        return tuple(known[name] for name in sorted(draw(st.sets(st.sampled_from(NAMES), min_size=1, max_size=3))))
-
-    def predictor() -> Predictor:
-        chosen: Predictor = draw(st.sampled_from(Predictor))
-        return chosen
-
-    preferred = instance(
-        servers=some(),
-        clients=(IPv4Network((client(256), 24)),),
-        services=draw(st.sampled_from([(), (HTTP,)])),
-        predictor=predictor(),
-        spill=draw(st.sampled_from(Spill)),
-        lend=draw(st.booleans()),
-        backup=draw(st.sampled_from([None, SITES[1]])),
-        in_service=draw(st.sampled_from([True, True, False])),
-    )
-    unwelcome = instance(2, answer=b"no", behaviour=Behaviour(connections=30, window=100.0, hold=50.0))
-    first = site(
-        SITES[0],
-        services=(HTTP, HTTPS, UDP),
-        servers=some(),
-        predictor=predictor(),
-        instances=draw(st.sampled_from([(preferred,), (preferred, unwelcome), ()])),
-        sticky=draw(st.sampled_from([0.0, 0.0, 20.0])),
-        buddies=draw(st.sampled_from([(), (frozenset({80, 443}),), (frozenset({80, 443}),)])),
-        backup=draw(st.sampled_from([None, SITES[1]])),
-        max_per_client=draw(st.sampled_from([0, 0, 4])),
-    )
-    second = site(SITES[1], services=(HTTP,), servers=some(), predictor=predictor(), backup=SITES[0])
-    alone = draw(st.integers(0, 11))
-    return [first] if alone == 11 else [second] if alone == 10 else [first, second]
 
 
 class Model(RuleBasedStateMachine):
@@ -341,76 +279,6 @@ class Model(RuleBasedStateMachine):
             else:
                 expected = "failed"
             assert virtual.state.value == expected, virtual.name
-
-
-def usable_by_buddies(real: Real) -> bool:
-    out = real.administrative is Administrative.OUT_OF_SERVICE
-    return not out and real.operational is Operational.UP and not real.gone
-
-
-def has_room(real: Real, *, idle: bool) -> bool:
-    if real.operational is Operational.TESTING:
-        return real.test is None and real.live < real.most
-    return real.live < real.limit and not (idle and real.live)
-
-
-def usable_by(driver: Driver, virtual: Virtual, *, tested: bool = True) -> dict[Real, bool]:
-    """
-    The servers that ``virtual`` may use now, told from the rules alone; with whether only while it has no connection.
-
-    :param tested: those that are tested too.
-    """
-    board = driver.balancer._board
-
-    def own(each: Virtual) -> tuple[list[Real], list[Real]]:
-        """Who takes connections for its servers, and who of them and their backups is tested."""
-        taking, testing = [], []
-        for real in each.bound:
-            seen: list[Real] = []
-            following: Real | None = real
-            settled = False
-            while following is not None and following not in seen and not following.gone:
-                seen.append(following)
-                up = following.operational is Operational.UP and following.administrative is Administrative.IN_SERVICE
-                if not settled and following.weight == 0:
-                    settled = True
-                elif not settled and up:
-                    settled = True
-                    taking.append(following)
-                in_service = following.administrative is Administrative.IN_SERVICE and following.weight > 0
-                if following.operational is Operational.TESTING and in_service:
-                    testing.append(following)
-                following = board.reals.get(following.backup or "")
-        return taking, testing
-
-    taking, testing = own(virtual)
-    usable = list(taking)
-    general = virtual.general
-    lacking = any(not real.takes() for real in virtual.bound)
-    if virtual is not general and virtual.spill is not Spill.NEVER and general.in_service:
-        theirs, tests = own(general)
-        if virtual.spill is Spill.BUSY or not taking or (virtual.spill is Spill.ONE_FAILED and lacking):
-            usable += theirs
-        if not taking:
-            testing += tests
-    lent: list[Real] = []
-    if virtual is general:
-        for section in virtual.section.place.sections.values():
-            if section.instance is not None and section.instance.lend:
-                lenders = [each for each in section.virtuals if each.general is virtual and each.in_service]
-                lent += [real for each in lenders for real in each.bound if real.takes()]
-    backup, seen = virtual.backup, [virtual]
-    while not usable and backup is not None and backup in board.places:
-        other = board.places[backup].general_for(virtual)
-        if other is None or other in seen:
-            break
-        seen.append(other)
-        backup = other.backup
-        if other.in_service:
-            theirs, tests = own(other)
-            usable += theirs
-            testing += tests
-    return dict.fromkeys(lent, True) | dict.fromkeys(usable + (testing if tested else []), False)
 
 
 class ModelTests(SynchronousTestCase):

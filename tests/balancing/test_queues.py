@@ -29,7 +29,9 @@ class QueueTests(SynchronousTestCase):
 
     def test_places(self) -> None:
         """As many as its servers have together; then connections are refused, and that is said once."""
-        driver = Driver(site(servers=(server("a", max_connections=1, queue=2), server("b", max_connections=1, queue=1))))
+        driver = Driver(
+            site(servers=(server("a", max_connections=1, queue=2), server("b", max_connections=1, queue=1)))
+        )
         alive = [driver.open(), driver.open()]
         waiting = [driver.wait() for _ in range(3)]
         self.assertEqual([driver.refused() for _ in range(3)], [Why.BUSY] * 3)
@@ -167,7 +169,9 @@ class StrandedTests(SynchronousTestCase):
 
     def test_a_server_comes_back(self) -> None:
         """Who waited while it was tested goes at once."""
-        driver = Driver(site(servers=(server("a", max_connections=3, queue=2, threshold=1, retries=1, retry_after=9.0),)))
+        driver = Driver(
+            site(servers=(server("a", max_connections=3, queue=2, threshold=1, retries=1, retry_after=9.0),))
+        )
         driver.open()
         driver.fail(driver.route().ticket)
         self.assertEqual(driver.refused(), Why.FAILED)

@@ -1,0 +1,73 @@
+"""Configurations in which all that the balancing knows may occur."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from hypothesis import strategies as st
+
+from appliance.model import Behaviour, Predictor, Server, Service, Site, Spill
+from tests.balancing.driver import HTTP, UDP, client, instance, server, site
+
+SITES = ["one.example.test", "two.example.test"]
+HTTPS = Service(first_port=443, last_port=443, to=443)
+NAMES = "abcdef"
+
+
+@st.composite
+def pools(draw: st.DrawFn, names: str = NAMES) -> tuple[Server, ...]:
+    """Servers with all that they may have."""
+    return tuple(
+        server(
+            name,
+            weight=draw(st.sampled_from([1, 1, 3, 0])),
+            max_connections=draw(st.sampled_from([0, 1, 2, 3])),
+            queue=draw(st.sampled_from([0, 1, 3])),
+            threshold=draw(st.sampled_from([1, 2])),
+            retries=draw(st.sampled_from([1, 2])),
+            retry_after=draw(st.sampled_from([5.0, 20.0])),
+            slow_start=draw(st.sampled_from([0.0, 0.0, 30.0])),
+            distinct_clients=draw(st.booleans()),
+            backup=draw(st.sampled_from([None, None, None, *(each for each in names if each != name)])),
+        )
+        for name in names
+    )
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> list[Site]:
+    """Two sites that share servers; seldom one of them alone."""
+    known = {each.name: each for each in draw(pools())}
+
+    def some() -> tuple[Server, ...]:
+        return tuple(known[name] for name in sorted(draw(st.sets(st.sampled_from(NAMES), min_size=1, max_size=3))))
+
+    def predictor() -> Predictor:
+        chosen: Predictor = draw(st.sampled_from(Predictor))
+        return chosen
+
+    preferred = instance(
+        servers=some(),
+        clients=(IPv4Network((client(256), 24)),),
+        services=draw(st.sampled_from([(), (HTTP,)])),
+        predictor=predictor(),
+        spill=draw(st.sampled_from(Spill)),
+        lend=draw(st.booleans()),
+        backup=draw(st.sampled_from([None, SITES[1]])),
+        in_service=draw(st.sampled_from([True, True, False])),
+    )
+    unwelcome = instance(2, answer=b"no", behaviour=Behaviour(connections=30, window=100.0, hold=50.0))
+    first = site(
+        SITES[0],
+        services=(HTTP, HTTPS, UDP),
+        servers=some(),
+        predictor=predictor(),
+        instances=draw(st.sampled_from([(preferred,), (preferred, unwelcome), ()])),
+        sticky=draw(st.sampled_from([0.0, 0.0, 20.0])),
+        buddies=draw(st.sampled_from([(), (frozenset({80, 443}),), (frozenset({80, 443}),)])),
+        backup=draw(st.sampled_from([None, SITES[1]])),
+        max_per_client=draw(st.sampled_from([0, 0, 4])),
+    )
+    second = site(SITES[1], services=(HTTP,), servers=some(), predictor=predictor(), backup=SITES[0])
+    alone = draw(st.integers(0, 11))
+    return [first] if alone == 11 else [second] if alone == 10 else [first, second]
