@@ -60,7 +60,7 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
     Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
-_TAKEN_BACK = ("override-ended", "{event}: {subject}: {setting} is what the file says, {configured}; {reason}")
+_TAKEN_BACK = ("override-ended", "{event}: {subject}: {setting} is as configured, {configured}: {reason}")
 _SILENT = (LeaseExtended,)
 """A busy site has one of these every few periods; nothing has changed that a person would look for."""
 
