@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory, private_folder
+from appliance.control import Changing, EventLog, Orders, PrivateSocket, Reading, Verbs, api_factory, private_folder
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
@@ -81,6 +82,7 @@ class Appliance(Service):
             name=config.name,
             version=__version__,
             flows=lambda: [flow_row(flow) for flow in self.nat.connections()],
+            counters=lambda: attrs.asdict(self.nat.counters),
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,
@@ -91,6 +93,7 @@ class Appliance(Service):
             used_for=self._used_for,
             snapshot=self.store.snapshot if self.store is not None else None,
         )
+        self._orders = Orders(self.state, self._reading.carried)
         self._doors: list[Service] = []
 
     def _make_nat(self, state: SharedState) -> DataPath:
@@ -177,13 +180,13 @@ class Appliance(Service):
         """What lets people in."""
         doors: list[Service] = []
         if self.config.control_socket is not None:
-            factory = api_factory(self._reading, self._changing, self._reactor)
+            factory = api_factory(self._reading, self._changing, self._orders, self._reactor)
             doors.append(PrivateSocket(self._reactor, "control.socket", Path(self.config.control_socket), factory))
         if self.config.manhole is not None:
             # Imported late because Twisted's terminal code installs the global reactor.
             from appliance.control.manhole import manhole_service
 
-            verbs = Verbs(self.state, self._reading, self._changing)
+            verbs = Verbs(self.state, self._reading, self._changing, self._orders)
             keys = Path(self.config.state_directory) if self.config.state_directory is not None else None
             doors.append(manhole_service(self._reactor, self.config.manhole, verbs.namespace(), keys))
         return doors

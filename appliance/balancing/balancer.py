@@ -236,26 +236,25 @@ class Balancer:
         :param subject: ``server NAME``, or ``server ADDRESS[:PORT]``; or ``virtual SITE[:PORT[/udp][:BIND]]``, where
             port and bind id are 0 if not given, and port 0 is all ports of the bind id.
         :param setting: of a server ``state`` (in-service, out-of-service, draining), ``weight``, ``threshold``,
-            ``max_connections``, ``backup`` (a server, or none) and ``made`` (yes: one that the file does not know);
-            of a virtual server ``state`` (in-service, out-of-service), ``backup`` (a site, or none), ``server NAME``
-            (bound, unbound), ``client PREFIX`` (assigned, unassigned) and ``made`` (yes: a bind id, or a port of one,
-            that the file does not know).
+            ``max_connections`` and ``backup`` (a server, or none); of a virtual server ``state`` (in-service,
+            out-of-service), ``backup`` (a site, or none), ``server NAME`` (bound, unbound) and ``client PREFIX``
+            (assigned, unassigned); of both ``made`` (yes: a server, bind id, or port of one, that the file has not).
         :param value: None takes the override back: what the file says holds again.
         :return: what is to be stored, with the subject's canonical form; None where there is nothing (any more).
         :raises BalancingError: and nothing has changed.
         """
         return self._changing.override(subject, setting, value, now)
 
+    def canonical(self, subject: str) -> str:
+        """The one way in which a subject is written. :raises BalancingError: where there is no such one, or several."""
+        return self._changing.canonical(subject)
+
     def configured(self, subject: str, setting: str) -> str:
         """What the file says of it. :raises BalancingError: where there is no such subject or setting."""
         return self._changing.configured(subject, setting)
 
     def restore(self, overrides: Sequence[Override], now: float) -> list[Override]:
-        """
-        Take up what was stored, in its order.
-
-        :return: those that do not hold any more: their subject is gone, or the file says something else by now.
-        """
+        """Take up what was stored, in its order; :return: those that hold no more, as after :meth:`configure`."""
         return self._changing.restore(overrides, now)
 
     def overrides(self) -> list[Override]:

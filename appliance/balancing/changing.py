@@ -126,6 +126,9 @@ class Changing:
 
     # -- persons ---------------------------------------------------------------------------------------------------
 
+    def canonical(self, subject: str) -> str:
+        return find(self._board, subject).text
+
     def configured(self, subject: str, setting: str) -> str:
         found = find(self._board, subject)
         return configured(found, _canonical(self._board, found, setting))

@@ -7,12 +7,13 @@ The NAT asks; what happens to servers and clients is told to all who follow even
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from appliance.balancing import (
     Balancer,
     ClientRow,
     Decision,
+    Override,
     Refused,
     Route,
     ServerRow,
@@ -22,9 +23,17 @@ from appliance.balancing import (
     Wait,
 )
 from appliance.balancing.events import ServerFailed
+from appliance.errors import BalancingError
 from appliance.model import NatPool, Server, Site, Transport
 from appliance.ports import Block, Counts, PairPool
 from appliance.shared.telling import Telling
+
+
+def servers_of(site: Site) -> Iterator[Server]:
+    """Its own, and those of its instances."""
+    yield from site.servers
+    for instance in site.instances:
+        yield from instance.servers
 
 
 class Carrying:
@@ -41,6 +50,7 @@ class Carrying:
         self._balancer = Balancer()
         self._servers: Mapping[str, Server] = {}
         self._client_nat: Mapping[str, NatPool] = {}
+        self._pools: dict[str, NatPool] = {}
         self._sources: dict[tuple[str, Transport], PairPool] = {}
         self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
         self.reset: Callable[[str], None] = lambda server: None
@@ -57,8 +67,9 @@ class Carrying:
         :param servers: the named ones, which may be somebody's backup.
         """
         now = self._seconds()
-        self._servers = {**{server.name: server for site in sites.values() for server in site.servers}, **servers}
+        self._servers = {**{server.name: server for site in sites.values() for server in servers_of(site)}, **servers}
         self._client_nat = client_nat
+        self._pools |= client_nat
         for name, transport in list(self._sources):
             if name not in client_nat and not self._sources[name, transport].counts(now).taken:
                 del self._sources[name, transport]
@@ -82,21 +93,68 @@ class Carrying:
     def clients(self) -> list[ClientRow]:
         return self._balancer.clients(self._seconds())
 
-    def nat_pools(self) -> list[tuple[str, Transport, Counts]]:
-        now = self._seconds()
-        return [
-            (name, transport, pool.counts(now)) for (name, transport), pool in sorted(self._sources.items(), key=str)
-        ]
+    def nat_pools(self) -> list[tuple[NatPool, Transport, Counts]]:
+        """
+        Each client NAT pool as it is configured, and how many of its blocks are what.
 
-    def override(self, subject: str, setting: str, value: str | None) -> None:
+        One that has left the configuration is there, as it was, while it has blocks.
+        """
+        now = self._seconds()
+        found = [
+            (self._pools[name], transport, pool.counts(now))
+            for (name, transport), pool in sorted(
+                self._sources.items(), key=lambda item: (item[0][0], item[0][1].value)
+            )
+        ]
+        return [each for each in found if each[0].name in self._client_nat or each[2].blocks]
+
+    def canonical(self, subject: str) -> str:
+        """
+        The one way in which a server or virtual server is written: ``server NAME`` or ``virtual SITE:PORT[/udp]:BIND``.
+
+        :param subject: as :meth:`Balancer.override` takes it.
+        :raises BalancingError: there is no such one, or several.
+        """
+        return self._balancer.canonical(subject)
+
+    def overrides(self) -> list[Override]:
+        """What persons have changed, and what the file says of it; in the order in which they did."""
+        return self._balancer.overrides()
+
+    def override(self, subject: str, setting: str, value: str | None) -> Override | None:
         """
         Change something at run time (5.10), and have it on the way to the disk.
 
         :param subject: ``server NAME`` or ``virtual SITE:PORT:BIND``; ``Balancer.override`` says what can be set.
+        :param value: None takes the change back.
+        :return: what lies over the file now; None where the file holds.
         :raises BalancingError: and nothing has changed.
         """
-        self._balancer.override(subject, setting, value, self._seconds())
+        override = self._balancer.override(subject, setting, value, self._seconds())
         self._after()
+        return override
+
+    def override_all(self, subject: str, settings: Mapping[str, str]) -> dict[str, Override | None]:
+        """
+        Change several things of one subject, or none of them.
+
+        :param settings: with ``made`` it is the first.
+        :return: by setting, what :meth:`override` returns.
+        :raises BalancingError: and all is as it was.
+        """
+        former: dict[str, str] = {}
+        if "made" not in settings:
+            known = self.canonical(subject)
+            former = {each.setting: each.value for each in self.overrides() if each.subject == known}
+        done: dict[str, Override | None] = {}
+        for setting, value in settings.items():
+            try:
+                done[setting] = self.override(subject, setting, value)
+            except BalancingError:
+                for changed in reversed(done):
+                    self.override(subject, changed, former.get(changed))
+                raise
+        return done
 
     # -- the NAT's questions -----------------------------------------------------------------------------------------
 

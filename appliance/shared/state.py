@@ -25,6 +25,8 @@ from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
+from appliance.shared.overrides import Overrides
+from appliance.shared.overriding import Overriding
 from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
@@ -35,7 +37,7 @@ class SharedState:
     """
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
-    :ivar by_hand: what a person may do to it.
+    :ivar by_hand: what a person may do to its leases; ``overriding``: what he may set beside the file.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SharedState:
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
         self._configuring = Configuring(self._tables, self._telling, journal, self._data_path, seconds, horizon.reach)
         self.by_hand = ByHand(self._tables, self._telling, journal, self._configuring, seconds)
+        self.overriding = Overriding(self._tables, self._telling, journal, seconds)
         self._restoring = Restoring(self._tables, self._telling, self._data_path, self._configuring, seconds)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -75,6 +78,11 @@ class SharedState:
     @property
     def pins(self) -> Pins:
         return self._tables.pins
+
+    @property
+    def overrides(self) -> Overrides:
+        """What people have set at run time."""
+        return self._tables.overrides
 
     @property
     def connections(self) -> Connections:
@@ -112,6 +120,15 @@ class SharedState:
             # One that was taken back since would come after its end, and win over it.
             if self.pins.of(pin.site) is pin:
                 yield pin.event(pin.since)
+        yield from self.overrides.current()
+
+    def durable(self) -> Deferred[None] | None:
+        """
+        When all that has happened so far cannot be lost any more, as far as the configuration asks for that.
+
+        :return: as of :meth:`appliance.interfaces.Journal.durable`.
+        """
+        return self._journal.durable()
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
