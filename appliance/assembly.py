@@ -135,6 +135,7 @@ class Appliance(Service):
     def _open(self, recovered: Recovered) -> None:
         """Everything that is not the state folder."""
         config = self.config
+        self.nat.prepare(config.sites.values())
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         self._configure(config, zones, recovered)
@@ -210,6 +211,7 @@ class Appliance(Service):
             config = self._read()
             keyring = self.transfers.keys(config.dns)
             secrets = self._secrets.read() if self._secrets is not None else ()
+            self.nat.prepare(config.sites.values())
             if self.nameserver is not None:
                 self.nameserver.configure(config.dns)
         except ApplianceError as error:

@@ -12,7 +12,7 @@ import math
 
 import attrs
 
-from appliance.model import Address, Keys
+from appliance.model import Address, Keys, shown
 
 
 class State(enum.Enum):
@@ -51,7 +51,7 @@ class LeaseRecord:
     longest: int
     unused: int
     requests: float
-    keys: Keys = frozenset()
+    keys: Keys = attrs.field(default=frozenset(), repr=shown)
     given_up: bool = False
     drain_until: float = math.inf
 

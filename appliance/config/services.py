@@ -67,6 +67,11 @@ def _made(fields: Fields, node: Node, faults: Faults) -> Service:
         raise Unusable
     ports: range = fields["port"]
     every = ports == EVERY
+    if every and fields["protocol"] is not Transport.TCP:
+        # A datagram does not tell what it was for once it has been led to another port, as a connection does.
+        raise faults.wrong(
+            node.entries["protocol"], "found 'udp'; allowed beside 'port: all': tcp; name the ports of udp"
+        )
     if every and fields["to"] is not None:
         raise faults.wrong(node.entries["to"], "has no meaning beside 'port: all'; every port keeps its number")
     to: int = fields["to"] or ports.start

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import attrs
 
-from appliance.model.endpoints import UDP_KEYS, Keys, Transport
+from appliance.model.endpoints import UDP_KEYS, Keys, Transport, keys_of_runs
 
 
 @attrs.frozen(kw_only=True)
@@ -90,9 +90,9 @@ class Timeouts:
 
 
 def keys_of(services: Iterable[Service]) -> Keys:
-    """The keys that ``services`` take on a leased address."""
-    return frozenset(
-        port + (UDP_KEYS if service.transport is Transport.UDP else 0)
-        for service in services
-        for port in service.ports()
-    )
+    """The keys that ``services`` take on a leased address; the same object for the same keys."""
+    runs = []
+    for service in services:
+        lowest = UDP_KEYS if service.transport is Transport.UDP else 0
+        runs.append((lowest + service.first_port, lowest + service.last_port))
+    return keys_of_runs(runs)

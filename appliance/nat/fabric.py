@@ -131,6 +131,9 @@ class Fabric:
         self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
         self.no_source = Complaint(reactor.seconds, "nat-sources-exhausted", "A client NAT pool has no pair left")
         self.bad_header = Complaint(reactor.seconds, "nat-proxy-header", "A front end sent no good PROXY header")
+        self.not_redirected = Complaint(
+            reactor.seconds, "nat-not-redirected", "The ports of an address could not be led elsewhere"
+        )
         self.balance = balance
         self._traffic = traffic
         self._waiting: list[defer.Deferred[None]] = []

@@ -98,6 +98,10 @@ class TcpListener:
         self._fabric.reserve.fill()
         self._fabric.reactor.addReader(self)
 
+    def port_of(self, client: socket.socket) -> int | None:
+        """:return: the public port that an accepted ``client`` came to; None where that cannot be known."""
+        return self._port
+
     def _take(self, client: socket.socket, peer: SocketAddress) -> None:
         """An accepted client: it may have to say first for whom it speaks."""
         try:
@@ -118,10 +122,11 @@ class TcpListener:
         :param number: its address as one.
         """
         fabric, site = self._fabric, self._site
-        if not self._open:  # closed while a front end was still speaking
+        port = self.port_of(client)
+        if port is None or not self._open:  # closed while a front end was still speaking
             close_with_reset(client)
             return
-        decision = fabric.balance.begin(site.name, self._port, number, self._home)
+        decision = fabric.balance.begin(site.name, port, number, self._home)
         if isinstance(decision, Turned):
             fabric.counters.turned_away += 1
             if decision.answer is Refusal.RESET:
@@ -133,7 +138,7 @@ class TcpListener:
             fabric.counters.refused += 1
             close_with_reset(client)
             return
-        connection = Connection(fabric, site, self._address, self._port, client, peer, decision.ticket)
+        connection = Connection(fabric, site, self._address, port, client, peer, decision.ticket)
         try:
             connection.begin(decision)
         except Exception:

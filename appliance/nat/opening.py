@@ -10,12 +10,20 @@ import socket
 from ipaddress import IPv4Address
 
 from appliance.errors import Blame, DataPathError
-from appliance.model import Endpoint, Pair, Transport
+from appliance.model import Pair, Transport
 
 SocketAddress = tuple[str, int]
 
+EVERY_PORT = 0
+"""In place of a port: all of them (US 6,324,177)."""
+
 _BACKLOG = 1024
 _KINDS = {Transport.TCP: socket.SOCK_STREAM, Transport.UDP: socket.SOCK_DGRAM}
+
+
+def named(address: IPv4Address, transport: Transport, port: int) -> str:
+    """A leased endpoint in a message: ``203.0.113.9:80/tcp``, ``203.0.113.9:all/tcp``."""
+    return f"{address}:{port or 'all'}/{transport.value}"
 
 
 def family_of(address: SocketAddress) -> socket.AddressFamily:
@@ -50,6 +58,7 @@ def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket
     """
     A non-blocking socket on exactly this endpoint; a TCP one listens, and what it accepts has TCP_NODELAY already.
 
+    :param port: :data:`EVERY_PORT`: one that is free.
     :raises DataPathError: with what to do about it.
     """
     sock: socket.socket | None = None
@@ -66,9 +75,8 @@ def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket
     except OSError as problem:
         if sock is not None:
             sock.close()
-        endpoint = Endpoint(address=address, port=port)
         blame, advice = _diagnosis(problem, address)
-        raise DataPathError(f"{endpoint}/{transport.value}: {advice}", blame=blame) from problem
+        raise DataPathError(f"{named(address, transport, port)}: {advice}", blame=blame) from problem
     return sock
 
 

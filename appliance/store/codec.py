@@ -31,7 +31,7 @@ from appliance.events import (
     State,
     Unpinned,
 )
-from appliance.model import Address, Keys
+from appliance.model import Address, Keys, keys_of_runs, shown
 from appliance.store.lines import Damage, Record
 
 FORMAT = 1
@@ -112,7 +112,7 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
             "longest": what.longest,
             "unused": what.unused,
             "requests_milli": round(what.requests * 1000),
-            "keys": _runs_of(what.keys),
+            "keys": shown(what.keys),
             "given_up": what.given_up,
             "drain_until": clocks.end(what.drain_until),
         }
@@ -147,22 +147,10 @@ def change_of(record: Record, now: Clocks) -> Change:
 
 
 @functools.lru_cache(maxsize=1024)
-def _runs_of(keys: Keys) -> str:
-    """``80 443 8000-8010 65589``, runs put together; most sites have the same few."""
-    runs: list[list[int]] = []
-    for key in sorted(keys):
-        if runs and runs[-1][1] == key - 1:
-            runs[-1][1] = key
-        else:
-            runs.append([key, key])
-    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-@functools.lru_cache(maxsize=1024)
 def _keys_of(text: str) -> Keys:
-    """The opposite; a ValueError where it is not."""
+    """The opposite of ``shown``: ``80 443 8000-8010 65589``; a ValueError where it is not."""
     runs = (run.split("-") for run in text.split())
-    return frozenset(key for run in runs for key in range(int(run[0]), int(run[-1]) + 1))
+    return keys_of_runs((int(run[0]), int(run[-1])) for run in runs)
 
 
 def _address(text: str) -> Address:

@@ -7,10 +7,10 @@ so that no sibling room is imported.  Instants come out through ``wall``, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from appliance.model import UDP_KEYS, Address, Endpoint, Keys, Pool, Site
+from appliance.model import UDP_KEYS, Address, Endpoint, Keys, Pool, Site, runs_of
 
 Row = dict[str, Any]
 Wall = Callable[[float], float]
@@ -224,22 +224,14 @@ def flow_row(flow: _Flow) -> Row:
 
 def ports_of(keys: Keys) -> list[str]:
     """``['80/tcp', '6000-6010/udp']``; runs are put together."""
-    runs: list[str] = []
-    for transport, lowest in (("tcp", 0), ("udp", UDP_KEYS)):
-        ports = sorted(key - lowest for key in keys if lowest <= key < lowest + UDP_KEYS)
-        for first, last in _runs(ports):
-            runs.append(f"{first if first == last else f'{first}-{last}'}/{transport}")
-    return runs
+    shown: list[str] = []
+    for first, last in runs_of(keys):
+        if first < UDP_KEYS:
+            shown.append(_run(first, min(last, UDP_KEYS - 1), "tcp"))
+        if last >= UDP_KEYS:
+            shown.append(_run(max(first, UDP_KEYS) - UDP_KEYS, last - UDP_KEYS, "udp"))
+    return shown
 
 
-def _runs(ports: Iterable[int]) -> Iterable[tuple[int, int]]:
-    first = last = None
-    for port in ports:
-        if last is not None and port == last + 1:
-            last = port
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first = last = port
-    if first is not None and last is not None:
-        yield first, last
+def _run(first: int, last: int, transport: str) -> str:
+    return f"{first if first == last else f'{first}-{last}'}/{transport}"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.model import Service, Transport
+from appliance.model import Service
 from tests.config import FUZZ, ZONE, faults, read
 
 PLAIN = ZONE + "pools: {p: {addresses: [192.0.2.1]%s}}\nservers: {s: {address: 10.0.0.1}}\n"
@@ -76,8 +76,7 @@ class AllTests(SynchronousTestCase):
         self.assertEqual(services("{port: all}"), (every,))
         exact = Service(first_port=80, last_port=80, to=8080)
         self.assertEqual(services("{port: 80, to: 8080}, {port: all}"), (exact, every))
-        tcp, udp = services("{port: all}, {port: all, protocol: udp}")
-        self.assertEqual((tcp.transport, udp.transport), (Transport.TCP, Transport.UDP))
+        self.assertEqual(services("{port: all, protocol: tcp}"), (every,))
 
     def test_many_named_ones_beside_it(self) -> None:
         self.assertEqual(len(services("{port: 1-1024}, {port: all}")), 2)
@@ -88,6 +87,7 @@ class AllTests(SynchronousTestCase):
         for text, said in {
             "{port: all}, {port: all}": "services[1]: all tcp ports are already in sites.a.example.test.services[0] (line 11)",
             "{port: all, to: 80}": "services[0].to: has no meaning beside 'port: all'; every port keeps its number",
+            "{port: all, protocol: udp}": "services[0].protocol: found 'udp'; allowed beside 'port: all': tcp; name the ports of udp",
             "{port: al}": "services[0].port: found 'al'; allowed: a port, a run such as 6000-6010, or all; did you mean 'all'?",
             "{port: http}": "services[0].port: found 'http'; allowed: a port, a run such as 6000-6010, or all",
         }.items():

@@ -116,13 +116,13 @@ class BalancedNat(Nat):
     :ivar happened: the events of the balancing.
     """
 
-    def __init__(self, reactor: Any, traffic: Traffic) -> None:
+    def __init__(self, reactor: Any, traffic: Traffic, packet_filter: Any = None) -> None:
         self.happened: list[Event] = []
         telling = Telling(MemoryJournal(), self.happened.append)
         self.carrying = Carrying(reactor.seconds, telling, lambda: None)
         self.client_nat: dict[str, NatPool] = {}
         self._known: dict[str, Site] = {}
-        super().__init__(reactor, traffic, self.carrying)
+        super().__init__(reactor, traffic, self.carrying, packet_filter)
         self.carrying.proceed = self.proceed
         self.carrying.reset = self.abort_server
 
