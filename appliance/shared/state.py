@@ -106,7 +106,9 @@ class SharedState:
             for address, site in table.former():
                 yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
         for pin in list(self.pins):
-            yield pin.event(pin.since)
+            # One that was taken back since would come after its end, and win over it.
+            if self.pins.of(pin.site) is pin:
+                yield pin.event(pin.since)
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
