@@ -19,7 +19,8 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from appliance.commands.socket import Control, ControlError
+from appliance.commands.socket import Control
+from tests.integration.hosts import Host
 from tests.integration.process import PATIENCE, ROOT, Running, dig, free_port, own_address, tool, until
 
 SITE = "www.example.test"
@@ -31,14 +32,18 @@ class Origin:
     """
     A server that answers each request with its name, over HTTP or plain lines.
 
+    :param address: its own, on ``host``; by default one of loopback.
+    :ivar greeting: what it says to everybody at once, ``pause``: and how long it thinks about a request.
     :ivar peers: address and port of each connection that it had.
     :ivar live: how many it has, ``most``: and had at once.
     """
 
-    def __init__(self, case: TestCase, name: str) -> None:
+    def __init__(self, case: TestCase, name: str, address: str = "", host: Host | None = None) -> None:
         self.name = name
-        self.address = own_address()
+        self.address = address or own_address()
         self.port = 0
+        self._host = host
+        self.greeting = b""
         self.pause = 0.0
         self.peers: list[tuple[str, int]] = []
         self.live = self.most = 0
@@ -50,7 +55,12 @@ class Origin:
 
     def rise(self) -> None:
         """Listen, where it did before."""
-        self._listener = socket.create_server((self.address, self.port), backlog=1024)
+        place = self.address, self.port
+
+        def listen() -> socket.socket:
+            return socket.create_server(place, backlog=1024)
+
+        self._listener = listen() if self._host is None else self._host.do(listen)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
 
@@ -79,23 +89,19 @@ class Origin:
     def _talk(self, client: socket.socket) -> None:
         client.settimeout(PATIENCE)
         try:
+            client.sendall(self.greeting)
             while request := client.recv(65536):
                 self._ended.wait(self.pause)
                 said = f"{self.name}\n".encode()
                 if request.startswith(b"GET "):
                     said = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said)
-                with self._lock:
-                    self._answered(client, said)
+                client.sendall(said)
         except OSError:
             pass
         finally:
             with self._lock:
                 self.live -= 1
             client.close()
-
-    @staticmethod
-    def _answered(client: socket.socket, said: bytes) -> None:
-        client.sendall(said)
 
 
 class BalancedCase(TestCase):
@@ -226,6 +232,3 @@ def said_to(client: socket.socket) -> str:
 def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
-
-
-__all__ = ["SITE", "BalancedCase", "ControlError", "Origin", "reset", "said_to"]
