@@ -107,7 +107,7 @@ class Origin:
 class BalancedCase(TestCase):
     """
     :ivar configuration: what the file says, as written by :meth:`write`; ``site`` is a part of it.
-    :ivar address: the one that the site has leased, once it runs.
+    :ivar address: the one that the site leases, ``through``: and what the process is run by.
     """
 
     timeout = 60
@@ -128,6 +128,7 @@ class BalancedCase(TestCase):
             "servers": {},
             "sites": {SITE: self.site},
         }
+        self.through: list[str] = []
         self.control = Control(str(self.folder / "state" / "control.sock"))
 
     # -- the process -------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ class BalancedCase(TestCase):
     def start(self) -> Running:
         """Run it until the site has its address."""
         self.write()
-        self.running = Running("--config", str(self.file))
+        self.running = Running("--config", str(self.file), through=self.through)
         self.addCleanup(self.running.stop)
         self.running.started()
         until(lambda: self.lookup() == self.address, "the site's address")
