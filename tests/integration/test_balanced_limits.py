@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tests.integration.balanced import SITE, BalancedCase, reset, said_to
 from tests.integration.process import until
@@ -53,7 +54,8 @@ class SpillTests(LimitCase):
         """As ``spill`` says: when an own server is busy, one has failed, all have; or never."""
         self.allow("alpha", max_connections=0)
         failing = {"threshold": 1, "retry_after": "60s"}
-        instances, fallen = [], []
+        instances: list[dict[str, Any]] = []
+        fallen = []
         for number, spill in enumerate(("busy", "one-failed", "all-failed", "never"), 1):
             instances.append({"bind_id": number, "spill": spill, "clients": [f"127.0.0.{10 + number}"]})
             instances[-1]["servers"] = [f"{spill}-{part}" for part in (1, 2)]
