@@ -198,16 +198,17 @@ class BalancedCase(TestCase):
 
     # -- clients -----------------------------------------------------------------------------------------------------
 
-    def connect(self, source: str = "127.0.0.1", address: str = "") -> socket.socket:
-        """A client that says nothing yet."""
-        sock = socket.create_connection((address or self.address, self.port), PATIENCE, source_address=(source, 0))
+    def connect(self, source: str = "127.0.0.1", address: str = "", port: int = 0) -> socket.socket:
+        """A client that says nothing yet; by default of the leased address."""
+        place = address or self.address, port or self.port
+        sock = socket.create_connection(place, PATIENCE, source_address=(source, 0))
         self.addCleanup(sock.close)
         return sock
 
-    def ask(self, source: str = "127.0.0.1", address: str = "") -> str:
+    def ask(self, source: str = "127.0.0.1") -> str:
         """The name of the server that answers, ``reset``, or nothing where the end comes."""
         try:
-            with self.connect(source, address) as client:
+            with self.connect(source) as client:
                 return said_to(client)
         except ConnectionResetError:
             return "reset"
