@@ -228,14 +228,16 @@ class Carrying:
             return None
         pairs = self._sources[pool, transport]
         source = pairs.take(self._seconds())
-        self._look_at(pairs.next_deadline())
+        if pairs.nearer:
+            self._look_into(pairs)
         return source
 
     def give_source(self, pool: str, transport: Transport, source: Block) -> None:
         # One that left the configuration stays for what was taken from it.
         pairs = self._sources[pool, transport]
         pairs.give(source, self._seconds())
-        self._look_at(pairs.next_deadline())
+        if pairs.nearer:
+            self._look_into(pairs)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -269,6 +271,10 @@ class Carrying:
         if decisions:
             self.proceed(decisions)
         self._look_at(self._balancer.next_deadline())
+
+    def _look_into(self, pairs: PairPool) -> None:
+        pairs.nearer = False
+        self._look_at(pairs.next_deadline())
 
     def _look_at(self, at: float | None) -> None:
         """A deadline, which is perhaps the next of all now: nobody else tells of it."""
