@@ -27,7 +27,7 @@ from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, site_names
+from appliance.shared import SharedState, servers_of, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
 from appliance.views import flow_row
@@ -139,6 +139,7 @@ class Appliance(Service):
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         self._configure(config, zones, recovered)
+        self.state.carrying.restore()
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
@@ -162,8 +163,7 @@ class Appliance(Service):
         """What the configuration uses an address for, so that no site may be pinned to it."""
         if any(endpoint.address == address for endpoint in self.config.dns.listen):
             return "where the name server listens"
-        servers = (server for site in self.config.sites.values() for server in site.servers)
-        if any(server.address == address for server in servers):
+        if any(each.address == address for site in self.config.sites.values() for each in servers_of(site)):
             return "the address of a server; traffic to it would come back to the appliance"
         return None
 

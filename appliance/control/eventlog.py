@@ -13,8 +13,6 @@ from appliance.balancing.events import (
     ClientAssigned,
     ClientEvent,
     ClientReleased,
-    Overridden,
-    OverrideEnded,
     QueueFull,
     ServerBack,
     ServerDrained,
@@ -88,12 +86,6 @@ _BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
     QueueFull: ("queue-full", "{event}: {virtual} refuses connections, for all waiting places are taken{more}", _WARN),
     ClientAssigned: ("client-assigned", "{event}: {client} to instance {bind_id} of {site}: {reason}{more}", _INFO),
     ClientReleased: ("client-released", "{event}: {client} from instance {bind_id} of {site}{more}", _INFO),
-    Overridden: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}", _INFO),
-    OverrideEnded: (
-        "override-ended",
-        "{event}: {subject}: {setting} is as in the file, no longer {value}: {reason}",
-        _INFO,
-    ),
 }
 
 _BY_STRANGERS = (QueueFull, ClientAssigned, ClientReleased)
@@ -188,8 +180,6 @@ def _fields(event: Event) -> Mapping[str, object]:
         fields["virtual"] = event.virtual
     if isinstance(event, ClientEvent):
         fields |= {"site": event.site, "bind_id": event.bind_id, "client": str(event.client)}
-    if isinstance(event, Overridden | OverrideEnded):
-        fields |= attrs.asdict(event.override)
-    if isinstance(event, ClientAssigned | OverrideEnded):
+    if isinstance(event, ClientAssigned):
         fields["reason"] = event.reason
     return fields

@@ -47,7 +47,7 @@ class Orders:
         Where the disk does not take it the order holds all the same, for whoever takes a server out of service must not
         have to mend the disk first; the answer says so under ``warning``.
         """
-        waiting = self._state.durable() if answer["changed"] else None
+        waiting = self._state.carrying.durable() if answer["changed"] else None
         if waiting is None:
             return answer
 
@@ -160,7 +160,7 @@ class Orders:
         carrying, rows = self._state.carrying, []
         # What somebody made goes last, and all about it with it.
         for each in sorted(wanted, key=lambda override: override.setting == "made"):
-            if each in carrying.overrides():
+            if self._state.overrides.of(each.subject, each.setting) is not None:
                 carrying.override(each.subject, each.setting, None)
             rows.append(_changed(each.setting, each.configured, each.configured))
         return self._answered(subject, rows)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from twisted.internet.defer import Deferred
+
 from appliance.balancing import (
     Balancer,
     ClientRow,
@@ -22,10 +24,13 @@ from appliance.balancing import (
     VirtualRow,
     Wait,
 )
-from appliance.balancing.events import ServerFailed
+from appliance.balancing.events import Overridden, OverrideEnded, ServerFailed
 from appliance.errors import BalancingError
+from appliance.events import Event
+from appliance.events import Override as Recorded
 from appliance.model import NatPool, Server, Site, Transport
 from appliance.ports import Block, Counts, PairPool
+from appliance.shared.overrides import Overrides
 from appliance.shared.telling import Telling
 
 
@@ -39,13 +44,17 @@ def servers_of(site: Site) -> Iterator[Server]:
 class Carrying:
     """
     :param nearer: called when :meth:`next_deadline` came nearer without an event.
+    :param recorded: what persons have changed, as a snapshot has it.
     :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end.
     """
 
-    def __init__(self, seconds: Callable[[], float], telling: Telling, nearer: Callable[[], None]) -> None:
+    def __init__(
+        self, seconds: Callable[[], float], telling: Telling, nearer: Callable[[], None], recorded: Overrides
+    ) -> None:
         self._seconds = seconds
         self._telling = telling
         self._nearer = nearer
+        self._recorded = recorded
         self._wake_at = math.inf
         self._balancer = Balancer()
         self._servers: Mapping[str, Server] = {}
@@ -130,6 +139,9 @@ class Carrying:
         :return: what lies over the file now; None where the file holds.
         :raises BalancingError: and nothing has changed.
         """
+        if value is not None and self._recorded.is_full and self._recorded.of(subject, setting) is None:
+            count = len(self._recorded)
+            raise BalancingError("too-many", f"{count} settings differ from the file; write them into it, and reload")
         override = self._balancer.override(subject, setting, value, self._seconds())
         self._after()
         return override
@@ -155,6 +167,38 @@ class Carrying:
                     self.override(subject, changed, former.get(changed))
                 raise
         return done
+
+    def durable(self) -> Deferred[None] | None:
+        """When what persons have changed so far cannot be lost any more; as :meth:`Journal.durable`."""
+        return self._telling.durable()
+
+    def restore(self) -> None:
+        """Take up what persons had changed before this process; what does not fit the configuration any more ends."""
+        now = self._seconds()
+        found = list(self._recorded.current())
+        overrides = [Override(each.subject, each.setting, each.value or "", each.configured or "") for each in found]
+        dropped = self._balancer.restore(overrides, now)
+        self._after()
+        reason = "it does not fit the configuration any more"
+        self._telling.publish(
+            self._as_recorded(OverrideEnded(at=now, override=each, reason=reason)) for each in dropped
+        )
+
+    def _as_recorded(self, event: Event) -> Event:
+        """What is journalled and told of an event of the balancing."""
+        if not isinstance(event, Overridden | OverrideEnded):
+            return event
+        order, ended = event.override, isinstance(event, OverrideEnded)
+        recorded = Recorded(
+            at=event.at,
+            subject=order.subject,
+            setting=order.setting,
+            value=None if ended else order.value,
+            configured=order.configured,
+            reason=event.reason if isinstance(event, OverrideEnded) else "",
+        )
+        self._recorded.put(recorded)
+        return recorded
 
     # -- the NAT's questions -----------------------------------------------------------------------------------------
 
@@ -211,7 +255,7 @@ class Carrying:
         """Tell of what happened, and those who waited of what becomes of them."""
         events = self._balancer.happened()
         if events:
-            self._telling.publish(events)
+            self._telling.publish([self._as_recorded(event) for event in events])
             for event in events:
                 if isinstance(event, ServerFailed):
                     server = self._servers.get(event.server)

@@ -49,7 +49,7 @@ class SharedState:
         self._telling = Telling(journal, self._follow)
         self._nearer: list[Callable[[], None]] = []
         self._carried: Mapping[str, Site] = {}
-        self.carrying = Carrying(seconds, self._telling, self._came_nearer)
+        self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
         self._data_path = data_path(self)
         horizon = Horizon(journal, self._telling)
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
@@ -121,14 +121,6 @@ class SharedState:
             if self.pins.of(pin.site) is pin:
                 yield pin.event(pin.since)
         yield from self.overrides.current()
-
-    def durable(self) -> Deferred[None] | None:
-        """
-        When all that has happened so far cannot be lost any more, as far as the configuration asks for that.
-
-        :return: as of :meth:`appliance.interfaces.Journal.durable`.
-        """
-        return self._journal.durable()
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""

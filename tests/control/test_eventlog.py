@@ -8,13 +8,10 @@ from typing import Any, cast
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.balancing import Override
 from appliance.balancing import events as balancing
 from appliance.balancing.events import (
     ClientAssigned,
     ClientReleased,
-    Overridden,
-    OverrideEnded,
     QueueFull,
     ServerBack,
     ServerDrained,
@@ -25,10 +22,9 @@ from appliance.balancing.events import (
 )
 from appliance.control import EventLog
 from appliance.control.eventlog import MOST_A_MINUTE
-from appliance.events import Event
+from appliance.events import Event, Override
 
 VIRTUAL = "www.example.test:80:0"
-ORDER = Override("server alpha", "weight", "5", "1")
 CLIENT = {"site": "www.example.test", "bind_id": 2, "client": IPv4Network("203.0.113.7")}
 LINES: tuple[tuple[Event, str, str], ...] = (
     (
@@ -65,11 +61,15 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "info",
         "client-released: 203.0.113.7/32 from instance 2 of www.example.test",
     ),
-    (Overridden(at=5, override=ORDER), "info", "override-set: server alpha: weight is 5; the file says 1"),
     (
-        OverrideEnded(at=5, override=ORDER, reason="taken back"),
+        Override(at=5, subject="server alpha", setting="weight", value="5", configured="1"),
         "info",
-        "override-ended: server alpha: weight is as in the file, no longer 5: taken back",
+        "override-set: server alpha: weight is 5; the file says 1",
+    ),
+    (
+        Override(at=5, subject="server alpha", setting="weight", value=None, configured="1", reason="taken back"),
+        "info",
+        "override-ended: server alpha: weight is as configured, 1: taken back",
     ),
 )
 
@@ -98,7 +98,8 @@ class EventLogTests(SynchronousTestCase):
     def test_all_events_have_one(self) -> None:
         kinds = {kind for kind in vars(balancing).values() if isinstance(kind, type) and issubclass(kind, Event)}
         abstract = {Event, balancing.ServerEvent, balancing.VirtualEvent, balancing.ClientEvent}
-        self.assertEqual(kinds - abstract, {type(event) for event, _, _ in LINES})
+        recorded = {balancing.Overridden, balancing.OverrideEnded}
+        self.assertEqual(kinds - abstract - recorded, {type(event) for event, _, _ in LINES} - {Override})
 
     def test_what_strangers_cause(self) -> None:
         """So many a minute, and then how many more there were; what others cause is always said."""

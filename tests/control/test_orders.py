@@ -7,7 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Refused, Route, Turned, Wait, Why
-from appliance.balancing.events import Overridden, OverrideEnded, ServerDrained
+from appliance.balancing.events import ServerDrained
+from appliance.events import Override
 from appliance.model import UDP_KEYS
 from tests.control.world import CLIENT, PREFERENCES, PREFERRED, WWW, World, server
 
@@ -42,7 +43,7 @@ class RealTests(SynchronousTestCase):
             [row[key] for key in ("state", "weight", "threshold", "max_connections")], [*("out-of-service", 0, 9, 0)]
         )
         self.assertEqual(row["configured"], {"state": "in-service", "weight": 1, "threshold": 8, "max_connections": 2})
-        self.assertEqual(len(world.heard_of(Overridden)), 4)
+        self.assertEqual(len(world.heard_of(Override)), 4)
 
     def test_all_or_nothing(self) -> None:
         """One value that is not allowed, and the others do not count either; what was ordered before does."""
@@ -274,7 +275,8 @@ class RevertTests(SynchronousTestCase):
         answer = world.order("revert", name="alpha", setting="weight")
         self.assertEqual(answer["changed"], [{"setting": "weight", "value": "1", "configured": "1"}])
         self.assertEqual(world.overrides(), {})
-        self.assertEqual(len(world.heard_of(OverrideEnded)), 4)
+        ended = [event for event in world.heard_of(Override) if event.value is None]
+        self.assertEqual(len(ended), 4)
 
     def test_port_0(self) -> None:
         """All ports of that bind id; the other bind ids keep theirs."""
@@ -306,7 +308,8 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(world.overrides(), {("server alpha", "threshold"): ("9", "8")})
         self.assertEqual(world.server("alpha")["weight"], 2)
         self.assertEqual(
-            [event.reason for event in world.heard_of(OverrideEnded)], ["the file says something else now"]
+            [event.reason for event in world.heard_of(Override) if event.value is None],
+            ["the file says something else now"],
         )
 
     def test_unwelcome_clients(self) -> None:

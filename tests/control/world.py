@@ -14,7 +14,7 @@ from appliance.balancing import Decision, Refused, Route, Ticket, Turned, Wait
 from appliance.control.carried import Carried
 from appliance.control.orders import Orders
 from appliance.errors import RequestError
-from appliance.events import Event
+from appliance.events import Event, Recovered
 from appliance.model import Behaviour, Instance, NatPool, Refusal, Server, Service, Site, Transport
 from appliance.naming import Answer, Question, from_text
 from appliance.shared import SharedState
@@ -81,10 +81,10 @@ class World:
         self.carried = Carried(self.state, lambda: lambda instant: instant + UNIX)
         self.orders = Orders(self.state, self.carried)
 
-    def configure(self, *sites: Site) -> None:
+    def configure(self, *sites: Site, recovered: Recovered | None = None) -> None:
         named = {site.name: site for site in sites}
         self.state.configure(
-            {"public": self.pool}, named, zones(*named), servers={"spare": SPARE}, client_nat={"snat": SNAT}
+            {"public": self.pool}, named, zones(*named), recovered, servers={"spare": SPARE}, client_nat={"snat": SNAT}
         )
 
     def lease(self, name: str) -> str:
@@ -108,10 +108,10 @@ class World:
     def end(self, ticket: Ticket) -> None:
         self.state.carrying.ended(ticket, 0, 0)
 
-    def fail(self, name: str) -> None:
+    def fail(self, name: str, client: int = CLIENT) -> None:
         """Ditch connections until the server has failed; they go elsewhere and end there."""
         while self.server(name)["operational"] != "failed":
-            route = self.begin()
+            route = self.begin(client)
             assert isinstance(route, Route), route
             while isinstance(route, Route) and route.server.name == name:
                 failed = self.state.carrying.failed(route.ticket)

@@ -27,6 +27,7 @@ from appliance.events import Event
 from appliance.model import NatPool, Server, Service, Site, Transport
 from appliance.nat import Nat, Traffic
 from appliance.shared.carrying import Carrying
+from appliance.shared.overrides import Overrides
 from appliance.shared.telling import Telling
 from appliance.store import MemoryJournal
 
@@ -119,7 +120,7 @@ class BalancedNat(Nat):
     def __init__(self, reactor: Any, traffic: Traffic, packet_filter: Any = None) -> None:
         self.happened: list[Event] = []
         telling = Telling(MemoryJournal(), self.happened.append)
-        self.carrying = Carrying(reactor.seconds, telling, lambda: None)
+        self.carrying = Carrying(reactor.seconds, telling, lambda: None, Overrides())
         self.client_nat: dict[str, NatPool] = {}
         self._known: dict[str, Site] = {}
         super().__init__(reactor, traffic, self.carrying, packet_filter)
