@@ -4,11 +4,18 @@ A running process that carries the traffic of one leased address, and the server
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+
+import dns.message
+import dns.query
 
 from appliance.commands.socket import Control
 from tests.integration.process import PATIENCE, own_address, until
@@ -83,7 +90,11 @@ class Origin:
             except OSError:
                 return
             self.clients.append(client)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self.receive(client)
+
+    def receive(self, client: socket.socket) -> None:
+        """One that has just come."""
+        threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client:
@@ -99,18 +110,18 @@ class CarriedCase(LeaseCase):
         return origin
 
     def configure(
-        self, servers: dict[Origin, str], site: str = "", *, general: str = "", services: str = "", sections: str = ""
+        self, servers: dict[Origin, str], site: str = "", *, services: str = "", sections: str = "", process: str = ""
     ) -> None:
         """
         :param servers: all that are configured, with their keys.
         :param site: more keys of the site.
-        :param general: names of those that the site itself has; default: all.
         :param services: the site's; default: the one port.
         :param sections: more of the file.
+        :param process: more of what is said of the process, with a comma in front.
         """
-        names = general or ", ".join(origin.name for origin in servers)
+        names = ", ".join(origin.name for origin in servers)
         keys = f"pool: public, services: [{services or f'{{port: {self.port}}}'}], servers: [{names}]"
-        self.write({"www": f"{keys}, {site}" if site else keys}, addresses=1, pool=LASTING)
+        self.write({"www": f"{keys}, {site}" if site else keys}, addresses=1, pool=LASTING, more=process)
         with (self.folder / "appliance.yaml").open("a") as file:
             file.write("servers:\n")
             for origin, its in servers.items():
@@ -175,6 +186,42 @@ class CarriedCase(LeaseCase):
         return client
 
     @contextmanager
+    def asking(self, most: float = 1.0) -> Iterator[None]:
+        """DNS is asked all the while, fifty times a second; each question is answered, within ``most`` seconds."""
+        query = dns.message.make_query("ns1.example.test", "A")
+        over = threading.Event()
+        took: list[float] = []
+        problems: list[BaseException] = []
+
+        def ask() -> None:
+            while not over.wait(0.02):
+                begun = time.monotonic()
+                try:
+                    dns.query.udp(query, self.dns, 5.0, self.dns_port)
+                except Exception as problem:
+                    problems.append(problem)
+                took.append(time.monotonic() - begun)
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            asker.join()
+        self.assertEqual(problems, [])
+        self.assertTrue(took)
+        self.assertLess(max(took), most)
+
+    def grown(self) -> int:
+        """How many bytes the process has become larger by since the first call."""
+        assert self.running is not None
+        pages = int(Path(f"/proc/{self.running.process.pid}/statm").read_text().split()[1])
+        size = pages * os.sysconf("SC_PAGE_SIZE")
+        self._size = getattr(self, "_size", size)
+        return size - self._size
+
+    @contextmanager
     def visit(self, address: str, source: str = "", port: int | None = None) -> Iterator[tuple[socket.socket, str]]:
         """A connection, and the name that the server behind it says; empty for an end without one."""
         with self.client(address, source, port) as client:
@@ -206,3 +253,9 @@ def echoes(client: socket.socket, said: bytes = b"still here\n") -> bool:
     """Does the server behind it answer?"""
     client.sendall(said)
     return line(client) == said.decode().strip()
+
+
+def abort(sock: socket.socket) -> None:
+    """Close with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
