@@ -21,7 +21,7 @@ class ScarceTests(CarriedCase):
         return clients
 
     def test_descriptors(self) -> None:
-        """Whoever has a connection keeps it, others are reset at once, DNS is answered; and then all is well again."""
+        """Who has a connection keeps it, others are reset, DNS and commands are answered; and then all is well."""
         self.configure({self.origin("alpha"): ""}, process=", max_files: 100")
         address = self.carry()
         with self.asking():
@@ -31,6 +31,9 @@ class ScarceTests(CarriedCase):
             self.assertLess(len(served), 50)
             self.assertEqual({name for name, _ in clients}, {"alpha", "reset"})
             self.assertTrue(all(map(echoes, served)))
+            self.assertEqual(self.dig("ns1", "+tcp", "+short"), "127.0.0.1\n")
+            self.assertGreater(self.status()["nat"]["accepts_refused"], 0)
+            self.assertEqual(self.verb("snapshot"), "written\n")
             assert self.running is not None
             self.running.wait_for("nat-descriptors-exhausted")
             self.assertEqual(self.running.output().count("nat-descriptors-exhausted"), 1)
@@ -38,7 +41,6 @@ class ScarceTests(CarriedCase):
                 client.close()
             until(lambda: self.reaches(address) == "alpha", "served again")
             self.empty()
-        self.assertGreater(self.status()["nat"]["accepts_refused"], 0)
         self.assertEqual(self.known("alpha")["state"], "in-service")
 
     def test_sources(self) -> None:
