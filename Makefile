@@ -28,13 +28,16 @@ soak: $(STAMP)
 	APPLIANCE_SOAK=1 $(TRIAL) tests.soak
 
 fuzz: $(STAMP)
-	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.balancing tests.leasing tests.naming tests.nameserver tests.config tests.store tests.test_model
+	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.balancing tests.leasing tests.naming tests.nameserver tests.config tests.store tests.ports tests.test_model
 
 bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/answers.py
 	PYTHONPATH=. $(BIN)/python benchmarks/tcp.py
+	PYTHONPATH=. $(BIN)/python benchmarks/udp.py
+	PYTHONPATH=. $(BIN)/python benchmarks/idle.py
 	PYTHONPATH=. $(BIN)/python benchmarks/leases.py
 	PYTHONPATH=. $(BIN)/python benchmarks/balancing.py
+	PYTHONPATH=. $(BIN)/python benchmarks/ports.py
 	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
 	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py
 

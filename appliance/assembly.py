@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import Changing, EventLog, PrivateSocket, Reading, Verbs, api_factory, private_folder
+from appliance.control import Changing, EventLog, Orders, PrivateSocket, Reading, Verbs, api_factory, private_folder
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
@@ -26,7 +27,7 @@ from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, site_names
+from appliance.shared import SharedState, servers_of, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
 from appliance.views import flow_row
@@ -81,6 +82,7 @@ class Appliance(Service):
             name=config.name,
             version=__version__,
             flows=lambda: [flow_row(flow) for flow in self.nat.connections()],
+            counters=lambda: attrs.asdict(self.nat.counters),
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,
@@ -91,10 +93,13 @@ class Appliance(Service):
             used_for=self._used_for,
             snapshot=self.store.snapshot if self.store is not None else None,
         )
+        self._orders = Orders(self.state, self._reading.carried)
         self._doors: list[Service] = []
 
     def _make_nat(self, state: SharedState) -> DataPath:
-        self.nat = Nat(self._reactor, state)
+        self.nat = Nat(self._reactor, state, state.carrying)
+        state.carrying.proceed = self.nat.proceed
+        state.carrying.reset = self.nat.abort_server
         return self.nat
 
     def startService(self) -> None:
@@ -130,9 +135,11 @@ class Appliance(Service):
     def _open(self, recovered: Recovered) -> None:
         """Everything that is not the state folder."""
         config = self.config
+        self.nat.prepare(config.sites.values())
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
-        self.state.configure(config.pools, config.sites, zones, recovered)
+        self._configure(config, zones, recovered)
+        self.state.carrying.restore()
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
@@ -148,12 +155,15 @@ class Appliance(Service):
         for door in self._doors:
             door.startService()
 
+    def _configure(self, config: Config, zones: Zones, recovered: Recovered | None = None) -> None:
+        servers, client_nat = config.servers, config.client_nat
+        self.state.configure(config.pools, config.sites, zones, recovered, servers=servers, client_nat=client_nat)
+
     def _used_for(self, address: Address) -> str | None:
         """What the configuration uses an address for, so that no site may be pinned to it."""
         if any(endpoint.address == address for endpoint in self.config.dns.listen):
             return "where the name server listens"
-        servers = (server for site in self.config.sites.values() for server in site.servers)
-        if any(server.address == address for server in servers):
+        if any(each.address == address for site in self.config.sites.values() for each in servers_of(site)):
             return "the address of a server; traffic to it would come back to the appliance"
         return None
 
@@ -170,13 +180,13 @@ class Appliance(Service):
         """What lets people in."""
         doors: list[Service] = []
         if self.config.control_socket is not None:
-            factory = api_factory(self._reading, self._changing, self._reactor)
+            factory = api_factory(self._reading, self._changing, self._orders, self._reactor)
             doors.append(PrivateSocket(self._reactor, "control.socket", Path(self.config.control_socket), factory))
         if self.config.manhole is not None:
             # Imported late because Twisted's terminal code installs the global reactor.
             from appliance.control.manhole import manhole_service
 
-            verbs = Verbs(self.state, self._reading, self._changing)
+            verbs = Verbs(self.state, self._reading, self._changing, self._orders)
             keys = Path(self.config.state_directory) if self.config.state_directory is not None else None
             doors.append(manhole_service(self._reactor, self.config.manhole, verbs.namespace(), keys))
         return doors
@@ -201,6 +211,7 @@ class Appliance(Service):
             config = self._read()
             keyring = self.transfers.keys(config.dns)
             secrets = self._secrets.read() if self._secrets is not None else ()
+            self.nat.prepare(config.sites.values())
             if self.nameserver is not None:
                 self.nameserver.configure(config.dns)
         except ApplianceError as error:
@@ -222,7 +233,7 @@ class Appliance(Service):
             zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         if self.store is not None:
             self.store.allow(_bounds(config))
-        self.state.configure(config.pools, config.sites, zones)
+        self._configure(config, zones)
         self.transfers.settle()
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
         if config.dns.cookies != before.dns.cookies:

@@ -59,7 +59,7 @@ class Blame(enum.Enum):
     PORT = "port"
     """A port that the site wants there cannot be had; a site that wants others may still use the address."""
     PROCESS = "process"
-    """We cannot open anything now (no file descriptors); neither the address nor the port is at fault."""
+    """We cannot open it anywhere now (no file descriptors, no right); neither the address nor the port is at fault."""
 
 
 class DataPathError(ApplianceError):

@@ -12,7 +12,7 @@ import math
 
 import attrs
 
-from appliance.model import Address, Keys
+from appliance.model import Address, Keys, shown
 
 
 class State(enum.Enum):
@@ -51,7 +51,7 @@ class LeaseRecord:
     longest: int
     unused: int
     requests: float
-    keys: Keys = frozenset()
+    keys: Keys = attrs.field(default=frozenset(), repr=shown)
     given_up: bool = False
     drain_until: float = math.inf
 
@@ -223,8 +223,32 @@ class Unpinned(PinEvent):
     """It is leased again like others, after it has cooled."""
 
 
-Entry = LeaseRecord | AddressFreed | Pinned
-"""What a snapshot consists of: the leases, who had the free addresses last (longest free first), and the pins."""
+@attrs.frozen(kw_only=True)
+class Override(Event):
+    """
+    A person has set something of the running process, beside what the file says; it outlasts restarts (5.10).
+
+    There is one of each ``setting`` of a ``subject``: the last one counts.
+
+    :param subject: what it is about, a kind and a name: ``server alpha-1``, ``virtual www.example.test:80:1``.
+    :param setting: ``state``, ``weight``, ``backup``; or what is one of many: ``client 198.51.100.0/24``.
+    :param value: None: it is taken back, and what the file says counts again.
+    :param configured: what the file said when it was made; None: nothing.
+    :param reason: why it is taken back, a few words for people; empty: somebody wanted it.
+    """
+
+    subject: str
+    setting: str
+    value: str | None
+    configured: str | None = None
+    reason: str = ""
+
+
+Entry = LeaseRecord | AddressFreed | Pinned | Override
+"""
+What a snapshot consists of: the leases, who had the free addresses last (longest free first), the pins, and what was
+set at run time.
+"""
 
 
 @attrs.frozen(kw_only=True)

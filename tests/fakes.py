@@ -17,6 +17,7 @@ from appliance.events import (
     Event,
     LeaseEvent,
     LeaseRecord,
+    Override,
     Pinned,
     Recovered,
     Unpinned,
@@ -192,10 +193,11 @@ class FakeJournal:
             lost -= 1
 
     def recovered(self, *, crashed: bool = True) -> Recovered:
-        """What a start would find: the last that was said of each lease, address and pin."""
+        """What a start would find: the last that was said of each lease, address, pin and setting."""
         leases: dict[tuple[Address, str], LeaseRecord] = {}
         freed: dict[tuple[Address, str], AddressFreed] = {}
         pins: dict[str, Pinned] = {}
+        overrides: dict[tuple[str, str], Override] = {}
         for item in (*self.snapshot, *self.events):
             if isinstance(item, LeaseEvent):
                 item = item.lease
@@ -212,4 +214,9 @@ class FakeJournal:
                 pins[item.site] = item
             elif isinstance(item, Unpinned):
                 pins.pop(item.site, None)
-        return Recovered(entries=(*leases.values(), *freed.values(), *pins.values()), crashed=crashed)
+            elif isinstance(item, Override):
+                overrides.pop((item.subject, item.setting), None)
+                if item.value is not None:
+                    overrides[item.subject, item.setting] = item
+        entries: tuple[Entry, ...] = (*leases.values(), *freed.values(), *pins.values(), *overrides.values())
+        return Recovered(entries=entries, crashed=crashed)

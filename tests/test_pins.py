@@ -8,14 +8,14 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import RequestError
-from appliance.events import State
+from appliance.events import Pinned, State
 from appliance.leasing import Promise
 from appliance.model import Address
 from tests import fakes
 from tests.lives import Life
 from tests.test_shared import Setting, zones
 
-A, B = "a.example.test", "b.example.test"
+A, B, C = "a.example.test", "b.example.test", "c.example.test"
 [FIRST] = fakes.addresses(1)
 ONE = fakes.pool(1)
 
@@ -64,6 +64,18 @@ class RestartTests(SynchronousTestCase):
             self.life.start(ONE, sites)
             self.assertEqual(list(self.life.state.pins), [])
         self.assertEqual(self.life.held()[A][0], State.COOLING)
+
+    def test_a_snapshot_that_is_being_taken_does_not_bring_it_back(self) -> None:
+        """Rows are taken one by one, and each wins over what was recorded before it."""
+        life = Life(Path(self.mktemp()))
+        life.start(fakes.pool(3), [A, B, C])
+        for name, address in zip((A, B, C), fakes.addresses(3), strict=True):
+            life.state.by_hand.pin(name, address)
+        entries = life.state.entries()
+        found = [next(each for each in entries if isinstance(each, Pinned))]
+        life.state.by_hand.unpin(B)
+        found += [each for each in entries if isinstance(each, Pinned)]
+        self.assertEqual([pin.site for pin in found], [A, C])
 
 
 LONG = attrs.evolve(fakes.PERIODS, maximum=3600)

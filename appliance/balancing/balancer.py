@@ -57,25 +57,15 @@ class Balancer:
 
     # -- a connection ----------------------------------------------------------------------------------------------
 
-    def admits(self, site: str, key: int, client: int) -> bool:
-        """
-        May ``client`` (a packed IPv4 address) connect to that port (5.13)?
-
-        To be asked before :meth:`begin`, and before anything is spent on the client.  No site, no such port: yes, so
-        that :meth:`begin` says why not.
-        """
-        place = self._places.get(site)
-        if place is None:
-            return True
-        port = place.ports.get(key) or place.port(key)
-        return port is None or port.admission is None or port.admission.admits(client)
-
     def begin(
         self, site: str, key: int, client: int, now: float, *, home: str | None = None
     ) -> Route | Wait | Turned | Refused:
         """
         A new connection, or the first datagram of a session.
 
+        Whom the port's filter does not admit (5.13) is refused before anything is counted or remembered of it.
+
+        :param client: a packed IPv4 address; with more than 32 bits no IPv4 one.
         :param key: protocol and port that it came to, as :data:`appliance.model.Keys` packs them.
         :param home: name of the server that the leased address was granted for: it is used, while it takes connections
             and has room, where the site may have several addresses (1.5).
@@ -86,6 +76,8 @@ class Balancer:
         port = place.ports.get(key) or place.port(key)
         if port is None:
             return Refused(Why.NO_SERVICE)
+        if port.admission is not None and not port.admission.admits(client):
+            return Refused(Why.DENIED)
         virtual = port.general if port.simple else self._board.virtual_for(port, client, now, counts=True)
         if virtual.special:
             refusal = virtual.refusal(client)
@@ -237,26 +229,25 @@ class Balancer:
         :param subject: ``server NAME``, or ``server ADDRESS[:PORT]``; or ``virtual SITE[:PORT[/udp][:BIND]]``, where
             port and bind id are 0 if not given, and port 0 is all ports of the bind id.
         :param setting: of a server ``state`` (in-service, out-of-service, draining), ``weight``, ``threshold``,
-            ``max_connections``, ``backup`` (a server, or none) and ``made`` (yes: one that the file does not know);
-            of a virtual server ``state`` (in-service, out-of-service), ``backup`` (a site, or none), ``server NAME``
-            (bound, unbound), ``client PREFIX`` (assigned, unassigned) and ``made`` (yes: a bind id, or a port of one,
-            that the file does not know).
+            ``max_connections`` and ``backup`` (a server, or none); of a virtual server ``state`` (in-service,
+            out-of-service), ``backup`` (a site, or none), ``server NAME`` (bound, unbound) and ``client PREFIX``
+            (assigned, unassigned); of both ``made`` (yes: a server, bind id, or port of one, that the file has not).
         :param value: None takes the override back: what the file says holds again.
         :return: what is to be stored, with the subject's canonical form; None where there is nothing (any more).
         :raises BalancingError: and nothing has changed.
         """
         return self._changing.override(subject, setting, value, now)
 
+    def canonical(self, subject: str) -> str:
+        """The one way in which a subject is written. :raises BalancingError: where there is no such one, or several."""
+        return self._changing.canonical(subject)
+
     def configured(self, subject: str, setting: str) -> str:
         """What the file says of it. :raises BalancingError: where there is no such subject or setting."""
         return self._changing.configured(subject, setting)
 
     def restore(self, overrides: Sequence[Override], now: float) -> list[Override]:
-        """
-        Take up what was stored, in its order.
-
-        :return: those that do not hold any more: their subject is gone, or the file says something else by now.
-        """
+        """Take up what was stored, in its order; :return: those that hold no more, as after :meth:`configure`."""
         return self._changing.restore(overrides, now)
 
     def overrides(self) -> list[Override]:

@@ -20,7 +20,7 @@ from appliance.balancing.subjects import (
     RealSubject,
     Subject,
     VirtualSubject,
-    canonical,
+    canonical_setting,
     check,
     check_undoing,
     find,
@@ -144,9 +144,12 @@ class Changing:
 
     # -- persons ---------------------------------------------------------------------------------------------------
 
+    def canonical(self, subject: str) -> str:
+        return find(self._board, subject).text
+
     def configured(self, subject: str, setting: str) -> str:
         found = find(self._board, subject)
-        return configured(found, canonical(self._board, found, setting))
+        return configured(found, canonical_setting(self._board, found, setting))
 
     def overrides(self) -> list[Override]:
         return self._orders.all()
@@ -158,7 +161,7 @@ class Changing:
         else:
             found = find(self._board, subject)
             if value is None:
-                self._take_back(found, canonical(self._board, found, setting), now)
+                self._take_back(found, canonical_setting(self._board, found, setting), now)
                 return None
             setting, value = check(self._board, found, setting, value)
             check_undoing(found, setting, value)
@@ -281,8 +284,6 @@ class Changing:
             for virtual in place.virtuals():
                 self._orders.order_virtual(virtual, board.reals)
             place.assign()
-            for section in place.sections.values():
-                section.count_places()
         for virtual in gone:
             board.links.disconnect(virtual)
         virtuals = [virtual for place in concerned for virtual in place.virtuals()]

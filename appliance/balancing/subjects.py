@@ -184,7 +184,7 @@ def check(board: Board, subject: Subject, setting: str, value: str) -> tuple[str
     return setting, value
 
 
-def canonical(board: Board, subject: Subject, setting: str) -> str:
+def canonical_setting(board: Board, subject: Subject, setting: str) -> str:
     """:return: the canonical form of a setting. :raises BalancingError: there is none such."""
     kind = setting.partition(" ")[0]
     some_value = {"state": "in-service", "server": "bound", "client": "assigned", "backup": "none", "made": "yes"}

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from appliance import __version__
-from appliance.commands import answer, changes, check, inquiries, lists, shell
+from appliance.commands import answer, changes, check, inquiries, lists, orders, shell
 from appliance.commands.socket import DEFAULT_SOCKET, VARIABLE
 from appliance.errors import ApplianceError
 
-MODULES = (check, answer, lists, inquiries, changes, shell)
+MODULES = (check, answer, lists, inquiries, changes, orders, shell)
 """Each adds one verb or some that belong together."""
 
 

@@ -1,4 +1,4 @@
-"""``appliance status|leases|pools|sites|connections``: what the running process holds, as a table or as JSON."""
+"""``appliance status`` and the lists: what the running process holds, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _LISTS = {
     "leases": "who holds which address until when",
     "pools": "each pool, and how many of its addresses are what",
     "sites": "each site, and the addresses that it is answered with",
+    "virtuals": "each virtual server: its state, its servers, and what it carries",
+    "servers": "each real server: its state, its connections, and how it answers",
+    "clients": "who is assigned to which instance, and by what",
     "connections": "what the NAT carries now",
+    "nat-pools": "each client NAT pool, and how many of its pairs are what",
 }
 
 

@@ -6,8 +6,9 @@ each fault names file, line and key path, says what was found and what is allowe
 not built yet is refused, never ignored (``notyet.py`` lists it); and that a :class:`Config` needs no further checking.
 
 From text to values: ``tree`` (YAML with places), ``shapes`` and ``scalars`` (how keys and values are read), ``schema``
-(which there are), ``zones`` and ``masterfile``, ``checks`` (across sections), ``loading``.  Serves the contract's
-configuration; knows nothing of the rooms that are configured.
+and the modules of its sections (which there are), ``zones`` and ``masterfile``, ``checks`` and what it calls (across
+sections), ``building`` (values of what is good), ``loading`` (all of it).  Serves the contract's configuration; knows
+nothing of the rooms that are configured.
 """
 
 from appliance.config.loading import load, loads

@@ -1,17 +1,20 @@
 """
-Runs of IPv4 addresses as two integers, so that overlaps are found and sizes known before anything is expanded.
+Runs of IPv4 addresses as two integers, so that overlaps are found and sizes known before anything is expanded; and
+lists of clients.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, summarize_address_range
 
 import attrs
 
 from appliance.config.faults import Faults
 from appliance.config.scalars import text
+from appliance.config.shapes import Placed, Reader, sequence
 from appliance.config.tree import Node, shorten
 
 _ALLOWED = "an address, a network such as 192.0.2.0/24, or a run such as 192.0.2.1-192.0.2.9"
@@ -41,21 +44,55 @@ class Run:
 def run(node: Node, faults: Faults) -> Run:
     """A reader of an address, a network's hosts (all of a /31 and /32) or a run of addresses."""
     written = text(node, faults)
-    try:
-        found = _network(written) if "/" in written else _ends(written)
-    except (AddressValueError, NetmaskValueError):
-        hint = "; only IPv4 is leased" if ":" in written else ""
-        raise faults.wrong(node, f"found {node.found()}; allowed: {_ALLOWED}{hint}") from None
-    except ValueError as error:
-        raise faults.wrong(node, f"found {node.found()}: {error}") from None
-    for network, word in _NO_HOSTS:
-        hole = IPv4Network(network)
-        if found.first <= int(hole.broadcast_address) and int(hole.network_address) <= found.last:
-            raise faults.wrong(node, f"found {node.found()}: {word} addresses cannot be leased")
+    with _said(node, "only IPv4 is leased", faults):
+        found = _hosts(_network(written)) if "/" in written else _ends(written)
+    word = no_hosts(found)
+    if word:
+        raise faults.wrong(node, f"found {node.found()}: {word} addresses cannot be leased")
     return found
 
 
-def _network(written: str) -> Run:
+def no_hosts(found: Run) -> str | None:
+    """What kind of addresses that no host has are in a run (RFC 1122 s3.2.1.3); None where there are none."""
+    for network, word in _NO_HOSTS:
+        hole = IPv4Network(network)
+        if found.first <= int(hole.broadcast_address) and int(hole.network_address) <= found.last:
+            return word
+    return None
+
+
+def clients(most: int) -> Reader[tuple[Placed[IPv4Network], ...]]:
+    """A reader of a list of addresses, networks (all of each) and runs as networks, of ``most`` entries at most."""
+
+    def read(node: Node, faults: Faults) -> tuple[Placed[IPv4Network], ...]:
+        found = sequence(_networks, most=most)(node, faults)
+        return tuple(Placed(network, each.node) for each in found for network in each.value)
+
+    return read
+
+
+def _networks(node: Node, faults: Faults) -> tuple[IPv4Network, ...]:
+    written = text(node, faults)
+    with _said(node, "clients of a leased address have IPv4", faults):
+        if "/" in written:
+            return (_network(written),)
+        ends = _ends(written)
+        return tuple(summarize_address_range(IPv4Address(ends.first), IPv4Address(ends.last)))
+
+
+@contextmanager
+def _said(node: Node, only: str, faults: Faults) -> Iterator[None]:
+    """Notes what is wrong with the addresses that are read within."""
+    try:
+        yield
+    except (AddressValueError, NetmaskValueError):
+        hint = f"; {only}" if ":" in node.text else ""
+        raise faults.wrong(node, f"found {node.found()}; allowed: {_ALLOWED}{hint}") from None
+    except ValueError as error:
+        raise faults.wrong(node, f"found {node.found()}: {error}") from None
+
+
+def _network(written: str) -> IPv4Network:
     """:raises ValueError: with what is wrong; its kinds for an address or a mask that is none."""
     address, _, prefix = written.partition("/")
     if not prefix.isdecimal():
@@ -63,6 +100,10 @@ def _network(written: str) -> Run:
     network = IPv4Network(written, strict=False)
     if IPv4Address(address) != network.network_address:
         raise ValueError(f"the network begins at {network.network_address}; write {network} or the address alone")
+    return network
+
+
+def _hosts(network: IPv4Network) -> Run:
     first, last = int(network.network_address), int(network.broadcast_address)
     return Run(first + 1, last - 1) if network.prefixlen <= 30 else Run(first, last)
 
@@ -105,6 +146,14 @@ class Occupied:
             return None
         each, node = self._runs[self._reaching[index]]
         return node if int(address) <= each.last else None
+
+    def crossing(self, run: Run) -> Node | None:
+        """The place of a run that shares an address with ``run``."""
+        return self.holder(IPv4Address(run.first)) or self._beginning(run)
+
+    def _beginning(self, run: Run) -> Node | None:
+        index = bisect.bisect_left(self._firsts, run.first)
+        return self._runs[index][1] if index < len(self._runs) and self._firsts[index] <= run.last else None
 
 
 def shown(node: Node) -> str:

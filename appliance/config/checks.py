@@ -7,17 +7,19 @@ Each check runs on whatever was good, whatever else was bad; none of them is qua
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from appliance.config.addresses import Occupied, shown
+from appliance.config.backups import check_backups
 from appliance.config.faults import Faults
+from appliance.config.forwarding import check_forwarding
+from appliance.config.natchecks import check_client_nat
+from appliance.config.references import all_servers, check_references
 from appliance.config.schema import Root
-from appliance.config.shapes import Placed
 from appliance.config.sitechecks import Zones, check_sites
 from appliance.config.tree import Node
-from appliance.model import Server
 
 MOST_ADDRESSES = 2**20
 """Of all pools together; each has a row in the lease table."""
@@ -36,7 +38,10 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     _check_peers(root, pools, statics, faults)
     _check_all_static(root, statics, faults)
     check_sites(root, zones, faults)
-    _check_unused(root, faults)
+    check_references(root, faults)
+    check_backups(root, faults)
+    check_forwarding(root, faults)
+    check_client_nat(root, pools, statics, faults)
     if zones is not None and not zones:
         faults.warn(Node("dns.zones", 0, "nothing"), "no zone is configured, so every query is refused")
 
@@ -86,22 +91,14 @@ def _check_all_static(root: Root, statics: Mapping[IPv4Address, Node], faults: F
 
 
 def _check_servers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
-    for server, node in _all_servers(root):
-        holder = _holder(pools, statics, server.address)
+    for server in all_servers(root):
+        if "address" not in server.fields:
+            continue
+        place = server.fields["address"]
+        holder = _holder(pools, statics, place.value)
         if holder:
             loop = "traffic to it would come back to the appliance"
-            faults.add(node, f"server address {server.address} is in {shown(holder)}; {loop}")
-
-
-def _all_servers(root: Root) -> Iterator[tuple[Server, Node]]:
-    """The named ones and those that sites list inline, each with its address's place."""
-    for named in root.get("servers", {}).values():
-        if "server" in named.value:
-            yield named.value["server"], named.node.entries["address"]
-    for site in root.get("sites", {}).values():
-        for entry in site.value.get("servers", ()):
-            if isinstance(entry.value, Server):
-                yield entry.value, entry.node.entries["address"]
+            faults.add(place.node, f"server address {place.value} is in {shown(holder)}; {loop}")
 
 
 def _check_listen(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
@@ -133,17 +130,3 @@ def _check_peers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node
             holder = _holder(pools, statics, peer.value.address)
             if holder:
                 faults.add(peer.node, f"{peer.value.address} is in {shown(holder)}; no other name server is there")
-
-
-def _check_unused(root: Root, faults: Faults) -> None:
-    sites = [site.value for site in root.get("sites", {}).values()]
-    pools = {pool.value for site in sites if (pool := site.get("pool")) is not None}
-    servers = {server.value for site in sites for server in site.get("servers", ())}
-    _warn_unused("pool", root.get("pools", {}), pools, faults)
-    _warn_unused("server", root.get("servers", {}), servers, faults)
-
-
-def _warn_unused(what: str, known: Mapping[str, Placed[Any]], used: Iterable[object], faults: Faults) -> None:
-    for name, place in known.items():
-        if name not in used:
-            faults.warn(place.node, f"no site uses this {what}")

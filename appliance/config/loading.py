@@ -5,27 +5,23 @@ A configuration from a file or a text: read, check everything, and only then bui
 from __future__ import annotations
 
 import os
-import socket
-from ipaddress import IPv4Address
-from types import MappingProxyType
 from typing import cast
 
 import attrs
-import dns.name
 
+from appliance.config.building import build
 from appliance.config.checks import check
 from appliance.config.faults import Faults
+from appliance.config.messages import read_messages
 from appliance.config.reading import Unreadable, read_text
-from appliance.config.schema import MOST_TOLD, ROOT, ControlFields, ManholeFields, Root, SiteFields
+from appliance.config.schema import DEFAULT_LISTEN, ROOT, ControlFields, ManholeFields, Root
 from appliance.config.shapes import Placed
 from appliance.config.transfers import Keys
 from appliance.config.tree import Node, SyntaxFault, parse
-from appliance.config.values import Config, CookieConfig, DNSConfig, ManholeSocket, ManholeSSH, ZoneConfig
+from appliance.config.values import Config, ManholeSocket, ManholeSSH
 from appliance.config.zones import read_zones
 from appliance.errors import ConfigError, Fault
-from appliance.model import Endpoint, Pool, Server, Site
 
-DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
 DEFAULT_STATE = "var"
 DEFAULT_SOCKET = "manhole.sock"
 DEFAULT_CONTROL = "control.sock"
@@ -75,103 +71,11 @@ def loads(text: str, *, file: str, folder: str) -> Config:
     manhole = _manhole(root.get("control", {}), state, folder, faults)
     control_socket = _control_socket(root.get("control", {}), state, faults)
     _check_sockets(root.get("control", {}), control_socket, manhole, faults)
+    messages = read_messages(root, folder, faults)
     faults.refuse()
-    config = _build(root, zones or {}, keys, folder, manhole)
+    config = build(root, zones or {}, keys, folder, manhole, messages)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))
     return attrs.evolve(config, state_directory=state, control_socket=control_socket, warnings=tuple(warnings))
-
-
-def _build(
-    root: Root,
-    zones: dict[dns.name.Name, ZoneConfig | None],
-    keys: Keys,
-    folder: str,
-    manhole: ManholeSocket | ManholeSSH | None,
-) -> Config:
-    """The values of a file without faults, where every key has its value or its default."""
-    appliance, control = root["appliance"], root["control"]
-    servers = {name: named.value["server"] for name, named in root["servers"].items()}
-    sites = (_site(name, site.value, servers) for name, site in root["sites"].items())
-    return Config(
-        name=_name(root),
-        state_directory=None,
-        snapshot_interval=appliance["snapshot_interval"],
-        fsync=appliance["fsync"],
-        history=appliance["history"],
-        stop_timeout=appliance["stop_timeout"],
-        max_files=appliance["max_files"],
-        dns=_dns(root, zones, keys, folder),
-        pools=_pools(root),
-        servers=MappingProxyType(servers),
-        sites=MappingProxyType({site.name: site for site in sites}),
-        control_socket=None,
-        manhole=manhole,
-        log=control["log"],
-    )
-
-
-def _dns(root: Root, zones: dict[dns.name.Name, ZoneConfig | None], keys: Keys, folder: str) -> DNSConfig:
-    section = root["dns"]
-    cookies, nsid = section["cookies"], section["nsid"]
-    secret = cookies["secret"]
-    return DNSConfig(
-        listen=tuple(each.value for each in section["listen"] or ()) or (DEFAULT_LISTEN,),
-        zones=tuple(zone for zone in zones.values() if zone),
-        udp_payload=section["udp_payload"],
-        tcp=section["tcp"],
-        cookies=CookieConfig(
-            enabled=cookies["enabled"],
-            secret=os.path.abspath(os.path.join(folder, secret.value)) if secret else None,
-        ),
-        rate_limit=section["rate_limit"],
-        # A TXT record takes 255 bytes, and a name may have any.
-        nsid=_name(root).encode()[:MOST_TOLD].decode(errors="ignore") if nsid is None else nsid,
-        version=section["version"],
-        client_subnet=section["client_subnet"],
-        tsig=keys.keys,
-    )
-
-
-def _name(root: Root) -> str:
-    """This appliance's name."""
-    return root["appliance"]["name"] or socket.gethostname()
-
-
-def _pools(root: Root) -> MappingProxyType[str, Pool]:
-    return MappingProxyType(
-        {
-            name: Pool(
-                name=name,
-                addresses=tuple(address for run in pool.value["addresses"] for address in run.value.addresses()),
-                periods=pool.value["period"],
-                adequate=pool.value["adequate"],
-                share_by_service=pool.value["share_by_service"],
-                quota=pool.value["quota"],
-                tiers=pool.value["pressure"],
-                when_exhausted=pool.value["when_exhausted"],
-            )
-            for name, pool in root["pools"].items()
-        }
-    )
-
-
-def _site(name: str, fields: SiteFields, servers: dict[str, Server]) -> Site:
-    chosen = tuple(
-        entry.value if isinstance(entry.value, Server) else servers[entry.value] for entry in fields["servers"]
-    )
-    pool, static, addresses = fields["pool"], fields["address"], fields["addresses"]
-    return Site(
-        name=name.lower().removesuffix("."),
-        pool=pool.value if pool else "",
-        services=tuple(service.value for service in fields["services"]),
-        servers=chosen,
-        addresses=addresses.value if addresses else 1,
-        address=static.value if static else None,
-        aliases=tuple(alias.value for alias in fields["aliases"]),
-        ipv6=tuple(address.value for address in fields["ipv6"]),
-        timeouts=fields["timeouts"],
-        max_sessions=fields["max_sessions"],
-    )
 
 
 def _state_directory(root: Root, folder: str) -> str | None:

@@ -11,43 +11,15 @@ import re
 from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"probes", "client_nat", "pops", "delivery", "cache", "market"}),
-    "servers.*": frozenset(
-        {
-            "probes",
-            "threshold",
-            "distinct_clients",
-            "retries",
-            "retry_after",
-            "max_connections",
-            "queue",
-            "slow_start",
-            "backup",
-        }
-    ),
-    "sites.*": frozenset(
-        {
-            "predictor",
-            "sticky",
-            "buddies",
-            "client_nat",
-            "proxy_protocol",
-            "accept_proxy_from",
-            "max_per_client",
-            "stale_clients",
-            "unknown",
-            "backup",
-            "instances",
-        }
-    ),
-    "sites.*.services[]": frozenset({"name", "allow", "deny"}),
-    "sites.*.timeouts": frozenset({"keepalive"}),
+    "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
+    "servers.*": frozenset({"probes"}),
+    "sites.*": frozenset({"stale_clients", "unknown"}),
+    "sites.*.services[]": frozenset({"name"}),
     "control": frozenset({"http", "peers"}),
 }
 """Keys, by the place of the mapping that they are in."""
 
 VALUES: Mapping[str, re.Pattern[str]] = {
     "pools.*.when_exhausted": re.compile(r"[0-9]+(\.[0-9]+){3}"),
-    "sites.*.services[].port": re.compile(r"all"),
 }
 """Values of keys that work otherwise, by the place of the key; the whole value must match."""

@@ -29,6 +29,8 @@ LONGEST = 2.0**31 - 1
 _DIGITS = re.compile(r"0|[1-9][0-9]*")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h|d)?")
 _FRACTION = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+")
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,18})([KMG])?")
+_BYTES: Mapping[str, int] = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 
@@ -41,6 +43,19 @@ def integer(low: int, high: int) -> Reader[int]:
         text = node.text
         if node.kind == "integer" and _DIGITS.fullmatch(text) and len(text) < 20 and low <= int(text) <= high:
             return int(text)
+        raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: {allowed}")
+
+    return read
+
+
+def size(high: int) -> Reader[int]:
+    """A reader of a number of bytes, up to ``high``; K, M and G are powers of 1024."""
+
+    def read(node: Node, faults: Faults) -> int:
+        match = _SIZE.fullmatch(node.text) if node.kind in ("integer", "text") else None
+        if match and (node.kind == "integer" or match[2]) and int(match[1]) * _BYTES[match[2] or ""] <= high:
+            return int(match[1]) * _BYTES[match[2] or ""]
+        allowed = f"bytes, or a number with K, M or G, from 0 to {high // 1024**3}G"
         raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: {allowed}")
 
     return read

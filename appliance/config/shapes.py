@@ -116,11 +116,11 @@ def whole(of: Shape, made: Callable[..., T]) -> Reader[T]:
     return read
 
 
-def named(reader: Reader[Fields]) -> Reader[dict[str, Placed[Fields]]]:
+def named(reader: Reader[Any]) -> Reader[dict[str, Placed[Any]]]:
     """A reader of a mapping whose keys are names of the user's.  A name is known even if all of its value is bad."""
 
     def read(node: Node, faults: Faults) -> dict[str, Placed[Fields]]:
-        found: dict[str, Placed[Fields]] = {}
+        found: dict[str, Placed[Any]] = {}
         for name, child in entries(node, faults).items():
             try:
                 fields = reader(child, faults)
@@ -132,7 +132,7 @@ def named(reader: Reader[Fields]) -> Reader[dict[str, Placed[Fields]]]:
     return read
 
 
-def sequence(reader: Reader[T], *, required: bool = False) -> Reader[tuple[Placed[T], ...]]:
+def sequence(reader: Reader[T], *, required: bool = False, most: int | None = None) -> Reader[tuple[Placed[T], ...]]:
     """A reader of a list: the good entries with their places; ``required`` asks for at least one."""
 
     def read(node: Node, faults: Faults) -> tuple[Placed[T], ...]:
@@ -141,6 +141,8 @@ def sequence(reader: Reader[T], *, required: bool = False) -> Reader[tuple[Place
             raise faults.wrong(node, f"found {node.found()}; allowed: a list{hint}")
         if required and not node.items:
             raise faults.wrong(node, "found an empty list; allowed: at least one entry")
+        if most is not None and len(node.items) > most:
+            raise faults.wrong(node, f"found {len(node.items)} entries; allowed: at most {most}")
         found: list[Placed[T]] = []
         for item in node.items:
             with suppress(Unusable):

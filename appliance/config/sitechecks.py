@@ -1,21 +1,23 @@
-"""What sites say about other sections and about each other: names, zones, servers, ports."""
+"""What sites say about other sections and about each other: names, zones, servers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import dns.name
 import dns.rdatatype
 import dns.zone
 
 from appliance.config.faults import Faults, Unusable
+from appliance.config.instancechecks import check_instances
+from appliance.config.portchecks import check_ports
 from appliance.config.scalars import normal_name
-from appliance.config.schema import MOST_PORTS, Root, SiteFields
+from appliance.config.schema import Root
+from appliance.config.servers import ServerFields
 from appliance.config.shapes import Placed
-from appliance.config.tree import Node, shorten
+from appliance.config.sites import SiteFields
+from appliance.config.tree import Node
 from appliance.config.values import ZoneConfig
-from appliance.model import Server, Transport
 
 Zones = Mapping[dns.name.Name, ZoneConfig | None]
 
@@ -28,6 +30,9 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
     """
     taken: dict[str, Node] = {}
     missed: dict[str, list[tuple[str, Node]]] = {}
+    for name, site in root.get("sites", {}).items():
+        ports = check_ports(root, site, faults)
+        check_instances(name, site.value, ports, faults)
     names = [(*_named(site, name, faults), site) for name, site in root.get("sites", {}).items()]
     apexes = None if zones is None else {apex.to_text(omit_final_dot=True): zone for apex, zone in zones.items()}
     for own, aliases, site in names:
@@ -40,18 +45,18 @@ def check_sites(root: Root, zones: Zones | None, faults: Faults) -> None:
                 apex = _check_in_zone(name, node, apexes, faults)
                 if apex is not None:
                     missed.setdefault(apex, []).append((name, node))
-        _check_references(root, site.value, faults)
-        _check_servers_of(site.value, site.node, faults)
-        _check_servers_once(root, site.value, faults)
-        _check_ports(site.value, site.node, faults)
+        _check_addresses(site.value, site.node, faults)
+        _check_servers_once(root, site.value.get("servers", ()), faults)
+        for instance in site.value.get("instances", ()):
+            _check_servers_once(root, instance.value.get("servers", ()), faults)
     for apex, all_names in missed.items():
         name, node = all_names[0]
         more = f" and {len(all_names) - 1} more names" if len(all_names) > 1 else ""
         faults.warn(node, f"other servers may have zone {apex}, but get no address of '{name}'{more}")
 
 
-def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
-    """One address a server: how many there may be."""
+def _check_addresses(site: SiteFields, node: Node, faults: Faults) -> None:
+    """Where a site's addresses come from, and that each has a server of its own."""
     if "pool" in site and "address" in site and site["pool"] is None and site["address"] is None:
         faults.add(node, "'pool' is required, or 'address' for a site that always has the same one")
     written = node.entries.get("servers")
@@ -63,32 +68,23 @@ def _check_servers_of(site: SiteFields, node: Node, faults: Faults) -> None:
         faults.add(place.node, f"found {addresses}; allowed: 1 for a site with a static 'address'")
     elif addresses > servers and place is not None:
         faults.add(place.node, f"found {addresses}; allowed: at most one a server, and there are {servers}")
-    elif servers > addresses:
-        hint = f"set addresses to {servers}" if site.get("address") is None else "list one"
-        faults.add(
-            written,
-            f"not yet supported: {servers} servers behind {addresses} address{'es' if addresses > 1 else ''}; {hint}",
-        )
 
 
-def _check_servers_once(root: Root, site: SiteFields, faults: Faults) -> None:
+def _check_servers_once(root: Root, entries: Iterable[Placed[ServerFields | str]], faults: Faults) -> None:
     """A lease knows its server by name, so neither an address with its port nor a name may be there twice."""
     seen: dict[object, Node] = {}
-    for entry in site.get("servers", ()):
-        if isinstance(entry.value, Server):
-            server: Server | None = entry.value
-        else:
+    for entry in entries:
+        if isinstance(entry.value, str):
             named = root.get("servers", {}).get(entry.value)
-            server = named.value.get("server") if named else None
-        name = server.name if server else entry.value
-        marks: dict[object, str] = {name: f"a server called '{shorten(str(name))}'"}
-        if server:
-            marks = {(server.address, server.port): "this server", **marks}
-        for mark, what in marks.items():
-            before = seen.setdefault(mark, entry.node)
-            if before is not entry.node:
-                faults.add(entry.node, f"{what} is already {before.path} (line {before.line})")
-                break
+            server: ServerFields = named.value if named else {}
+        else:
+            server = entry.value
+        marks: list[object] = [entry.value] if isinstance(entry.value, str) else []
+        if "address" in server and "port" in server:
+            marks.append((server["address"].value, server["port"]))
+        before = [node for mark in marks if (node := seen.setdefault(mark, entry.node)) is not entry.node]
+        if before:
+            faults.add(entry.node, f"this server is already {before[0].path} (line {before[0].line})")
 
 
 def _named(site: Placed[SiteFields], written: str, faults: Faults) -> tuple[str | None, list[tuple[str, Node]]]:
@@ -143,33 +139,3 @@ def _hidden_by(name: dns.name.Name, zone: dns.zone.Zone) -> tuple[dns.name.Name,
         if zone.get_rdataset(above, dns.rdatatype.DNAME):
             return above, dns.rdatatype.DNAME
     return above, None
-
-
-def _check_references(root: Root, site: SiteFields, faults: Faults) -> None:
-    pool = site.get("pool")
-    if pool and "pools" in root and pool.value not in root["pools"]:
-        _unknown("pool", pool, root["pools"], faults)
-    for server in site.get("servers", ()):
-        if isinstance(server.value, str) and "servers" in root and server.value not in root["servers"]:
-            _unknown("server", server, root["servers"], faults)
-
-
-def _unknown(what: str, name: Placed[Any], known: Mapping[str, Any], faults: Faults) -> None:
-    near = faults.did_you_mean(name.value, known.keys())
-    some = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
-    there = "" if near else f"; there is {some}" if known else f"; {what}s has none"
-    faults.add(name.node, f"unknown {what} '{shorten(name.value)}'{near or there}")
-
-
-def _check_ports(site: SiteFields, node: Node, faults: Faults) -> None:
-    taken: dict[tuple[Transport, int], Node] = {}
-    for service in site.get("services", ()):
-        transport = service.value.transport
-        for port in service.value.ports():
-            before = taken.setdefault((transport, port), service.node)
-            if before is not service.node:
-                place = f"{before.path} (line {before.line})"
-                faults.add(service.node, f"{transport.value} port {port} is already in {place}")
-                break
-    if len(taken) > MOST_PORTS:
-        faults.add(node.entries["services"], f"found {len(taken)} ports; allowed: at most {MOST_PORTS} for a site")

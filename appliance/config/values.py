@@ -17,7 +17,7 @@ import dns.zone
 
 from appliance.errors import Fault
 from appliance.events import Fsync
-from appliance.model import Endpoint, Pool, Server, Site
+from appliance.model import Endpoint, NatPool, Pool, Server, Site
 
 
 @attrs.frozen(kw_only=True)
@@ -213,6 +213,7 @@ class Config:
     :param max_files: most open files; ``None`` for the process's hard limit.
     :param pools: by name, in the order of the file.
     :param servers: the named ones; those that a site lists inline are in its ``Site`` only.
+    :param client_nat: the pools that sites name, by name.
     :param sites: by name (lower case, without the last dot), in the order of the file.
     :param control_socket: absolute path; None where the state folder is none.
     :param warnings: what is suspicious but legal, in the order of the file's lines.
@@ -228,6 +229,7 @@ class Config:
     dns: DNSConfig
     pools: Mapping[str, Pool]
     servers: Mapping[str, Server]
+    client_nat: Mapping[str, NatPool]
     sites: Mapping[str, Site]
     control_socket: str | None
     manhole: ManholeSocket | ManholeSSH | None

@@ -8,11 +8,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from appliance.control.words import Row, known, text
 from appliance.errors import JournalError, RequestError
 from appliance.model import Address
 from appliance.shared import SharedState
-
-Row = dict[str, Any]
 
 
 class Changing:
@@ -82,22 +81,6 @@ class Changing:
         if not done:
             raise RequestError("refused", said)
         return {"reload": said}
-
-
-def known(request: Mapping[str, Any], *fields: str) -> None:
-    """:raises RequestError: for a field that nobody would look at."""
-    for field in request:
-        if field not in fields:
-            allowed = f"allowed: {', '.join(fields)}" if fields else "nothing is allowed here"
-            raise RequestError("unknown-field", f"unknown field '{field}'; {allowed}", field=field)
-
-
-def text(request: Mapping[str, Any], field: str, *, required: bool = True) -> str:
-    """:raises RequestError: where it is missing, or no text."""
-    value = request.get(field, "")
-    if not isinstance(value, str) or (required and not value):
-        raise RequestError("invalid", f"'{field}' is {'missing' if field not in request else 'no text'}", field=field)
-    return value
 
 
 def an_address(request: Mapping[str, Any]) -> Address:

@@ -1,9 +1,28 @@
-"""One log line for each lease change; docs/events.rst lists the names."""
+"""One log line for each change of a lease, a server or a client; docs/events.rst lists the names."""
 
 from __future__ import annotations
 
-from twisted.logger import Logger
+import math
+from collections.abc import Mapping
 
+import attrs
+from constantly import NamedConstant  # type: ignore[import-untyped]
+from twisted.logger import Logger, LogLevel
+
+from appliance.balancing.events import (
+    ClientAssigned,
+    ClientEvent,
+    ClientReleased,
+    QueueFull,
+    ServerBack,
+    ServerDrained,
+    ServerEvent,
+    ServerFailed,
+    ServerTested,
+    VirtualBack,
+    VirtualEvent,
+    VirtualFailed,
+)
 from appliance.events import (
     AddressAdded,
     AddressDeclined,
@@ -18,6 +37,7 @@ from appliance.events import (
     LeaseGranted,
     LeaseReclaimed,
     LeaseReset,
+    Override,
     PinEvent,
     Pinned,
     PoolEvent,
@@ -36,7 +56,9 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     AddressRemoved: ("address-removed", "{event}: {address} from {pool}"),
     Pinned: ("address-pinned", "{event}: {address} for {site}, until it is unpinned"),
     Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
+    Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
+_TAKEN_BACK = ("override-ended", "{event}: {subject}: {setting} is as configured, {configured}: {reason}")
 _SILENT = (LeaseExtended,)
 """A busy site has one of these every few periods; nothing has changed that a person would look for."""
 
@@ -48,17 +70,76 @@ _ALARMS: dict[type[Event], tuple[str, str]] = {
     PoolExhausted: ("pool-exhausted", "{event}: {pool} has no address for {site}; said again after the next grant"),
 }
 
+_INFO, _WARN, _ERROR = LogLevel.info, LogLevel.warn, LogLevel.error
+
+_BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
+    ServerFailed: ("server-failed", "{event}: {server}, {why}; tested in {for_seconds} s", _ERROR),
+    ServerTested: ("server-tested", "{event}: {server} gets one connection, which decides", _INFO),
+    ServerBack: ("server-back", "{event}: {server} answers again", _INFO),
+    ServerDrained: ("server-drained", "{event}: {server} has no connection left", _INFO),
+    VirtualFailed: (
+        "virtual-failed",
+        "{event}: {virtual}, for nothing that is available to it takes new connections",
+        _ERROR,
+    ),
+    VirtualBack: ("virtual-back", "{event}: {virtual} takes connections again", _INFO),
+    QueueFull: ("queue-full", "{event}: {virtual} refuses connections, for all waiting places are taken{more}", _WARN),
+    ClientAssigned: ("client-assigned", "{event}: {client} to instance {bind_id} of {site}: {reason}{more}", _INFO),
+    ClientReleased: ("client-released", "{event}: {client} from instance {bind_id} of {site}{more}", _INFO),
+}
+
+_BY_STRANGERS = (QueueFull, ClientAssigned, ClientReleased)
+"""Many clients together can cause these as often as they like."""
+MOST_A_MINUTE = 10
+"""Of the lines of one kind that strangers can cause."""
+
+
+@attrs.define
+class _Ration:
+    """
+    Some lines of one kind a minute, and how many were kept back.
+
+    :param began_at: when the minute began.
+    """
+
+    began_at: float = -math.inf
+    written: int = 0
+    kept_back: int = 0
+
+    def allows(self, at: float) -> bool:
+        if at - self.began_at >= 60.0:
+            self.began_at, self.written = at, 0
+        self.written += 1
+        if self.written > MOST_A_MINUTE:
+            self.kept_back += 1
+            return False
+        return True
+
+    def more(self) -> str:
+        """To be said in the line that is written next."""
+        kept_back, self.kept_back = self.kept_back, 0
+        return f" ({kept_back} more since the last such line)" if kept_back else ""
+
 
 class EventLog:
     """A subscriber of SharedState."""
 
     _log = Logger()
 
+    def __init__(self) -> None:
+        self._rations: dict[type[Event], _Ration] = {kind: _Ration() for kind in _BY_STRANGERS}
+
     def __call__(self, event: Event) -> None:
-        if isinstance(event, _SILENT):
-            return
+        if type(event) in _BALANCING:
+            self._balancing(event)
+        elif not isinstance(event, _SILENT):
+            self._lease(event)
+
+    def _lease(self, event: Event) -> None:
         alarm = _ALARMS.get(type(event))
         name, line = alarm or _LINES[type(event)]
+        if isinstance(event, Override) and event.value is None:
+            name, line = _TAKEN_BACK
         fields = {field: getattr(event, field) for field in ("site", "reason") if hasattr(event, field)}
         if isinstance(event, LeaseEvent | PoolEvent):
             fields["pool"] = event.pool
@@ -66,6 +147,10 @@ class EventLog:
             fields["address"] = str(event.address)
         if isinstance(event, LeaseEvent):
             fields["server"] = event.lease.server
+        if isinstance(event, Override):
+            fields.update(subject=event.subject, setting=event.setting, value=event.value)
+            fields["configured"] = "nothing" if event.configured is None else event.configured
+            fields["reason"] = event.reason or "it was taken back"
         if isinstance(event, LeaseReclaimed):
             fields["for_seconds"] = round(event.lease.ends_at - event.at)
         if isinstance(event, AddressDeclined):
@@ -73,3 +158,28 @@ class EventLog:
             fields["by_whom"] = "" if event.by_all else f" by {event.site}"
         write = self._log.warn if alarm else self._log.info
         write(line, event=name, **fields)
+
+    def _balancing(self, event: Event) -> None:
+        ration = self._rations.get(type(event))
+        if ration is not None and not ration.allows(event.at):
+            return
+        name, line, level = _BALANCING[type(event)]
+        more = ration.more() if ration is not None else ""
+        self._log.emit(level, line, event=name, more=more, **_fields(event))
+
+
+def _fields(event: Event) -> Mapping[str, object]:
+    """What a line about balancing, and a program that reads the log, may want to know."""
+    fields: dict[str, object] = {}
+    if isinstance(event, ServerEvent):
+        fields["server"] = event.server
+    if isinstance(event, ServerFailed):
+        fields["for_seconds"] = round(event.retry_at - event.at)
+        fields["why"] = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
+    if isinstance(event, VirtualEvent):
+        fields["virtual"] = event.virtual
+    if isinstance(event, ClientEvent):
+        fields |= {"site": event.site, "bind_id": event.bind_id, "client": str(event.client)}
+    if isinstance(event, ClientAssigned):
+        fields["reason"] = event.reason
+    return fields

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
+from appliance.control.carried import Carried
 from appliance.control.explaining import explain
 from appliance.control.words import Row, address_of, in_seconds, place_of
 from appliance.errors import RequestError
@@ -42,8 +43,10 @@ class Reading:
     """
     :param name: of this appliance.
     :param flows: what the NAT carries now, as rows.
+    :param counters: what the NAT could not carry since the start, by kind.
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
+    :ivar carried: what is read of servers, virtual servers, clients and client NAT pools.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Reading:
         name: str,
         version: str,
         flows: Callable[[], list[Row]],
+        counters: Callable[[], Mapping[str, int]],
         asked: Callable[[], Mapping[str, int]],
         find: Find | None,
         wall: Callable[[], float] = time.time,
@@ -62,11 +66,13 @@ class Reading:
         self._name = name
         self._version = version
         self._flows = flows
+        self._counters = counters
         self._asked = asked
         self._find = find
         self._wall = wall
         self._transfers = transfers
         self._started_at = state.now()
+        self.carried = Carried(state, self.unix)
 
     def unix(self) -> Callable[[float], float]:
         """From this process's clock to Unix time, as they stand to each other now."""
@@ -92,8 +98,10 @@ class Reading:
             "now": self.unix()(state.now()),
             "alarms": self.alarms(),
             "journal": "failing" if state.failure is not None else "well",
+            "overrides": self.carried.overrides(),
             "dns": dict(sorted(self._asked().items())),
             "grants": dict(sorted(state.denied.items())),
+            "nat": {kind: count for kind, count in sorted(self._counters().items()) if count},
             "events": dict(sorted(state.happened.items())),
         }
 
@@ -117,7 +125,7 @@ class Reading:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"
                 found.append(f"{pin.address} of {pin.site} cannot be used yet: {why}")
-        return found
+        return found + self.carried.alarms()
 
     # -- lists -----------------------------------------------------------------------------------------------------
 

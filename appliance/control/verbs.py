@@ -12,20 +12,22 @@ import dns.rdatatype
 from twisted.internet.defer import Deferred
 
 from appliance.control.changing import Changing
+from appliance.control.orders import Orders
 from appliance.control.reading import MOST_ROWS, Reading
 from appliance.errors import RequestError
 from appliance.naming import Answer, Question, from_text, to_text
 from appliance.shared import SharedState
-from appliance.views import as_table, explanation_text, for_people, status_text
+from appliance.views import as_table, explanation_text, for_people, order_text, status_text
 
 
 class Verbs:
     """Each verb prints; ``help()`` says which there are."""
 
-    def __init__(self, state: SharedState, reading: Reading, changing: Changing) -> None:
+    def __init__(self, state: SharedState, reading: Reading, changing: Changing, orders: Orders) -> None:
         self._state = state
         self._reading = reading
         self._changing = changing
+        self._orders = orders
 
     def namespace(self) -> dict[str, object]:
         """The verbs by name, and the state itself."""
@@ -34,12 +36,27 @@ class Verbs:
             self.pools,
             self.leases,
             self.sites,
+            self.virtuals,
+            self.servers,
+            self.clients,
             self.connections,
+            self.nat_pools,
             self.explain,
             self.answer,
             self.release,
             self.pin,
             self.unpin,
+            self.virtual,
+            self.real,
+            self.bind,
+            self.unbind,
+            self.assign,
+            self.unassign,
+            self.backup,
+            self.in_service,
+            self.out_of_service,
+            self.drain,
+            self.revert,
             self.reload,
         )
         return {"state": self._state, "help": self.help, **{verb.__name__: verb for verb in verbs}}
@@ -67,9 +84,25 @@ class Verbs:
         """Each site, its addresses and its servers."""
         self._table("sites", self._reading.sites())
 
+    def virtuals(self) -> None:
+        """Each virtual server: its state, its servers, and what it carries."""
+        self._table("virtuals", self._reading.carried.virtuals(limit=MOST_ROWS))
+
+    def servers(self) -> None:
+        """Each real server: its state, its connections, and how it answers."""
+        self._table("servers", self._reading.carried.servers(limit=MOST_ROWS))
+
+    def clients(self) -> None:
+        """Who is assigned to which instance, and by what."""
+        self._table("clients", self._reading.carried.clients(limit=MOST_ROWS))
+
     def connections(self) -> None:
         """What the NAT carries now."""
         self._table("connections", self._reading.connections())
+
+    def nat_pools(self) -> None:
+        """Each client NAT pool, and how many of its pairs are what."""
+        self._table("nat-pools", self._reading.carried.nat_pools())
 
     def explain(self, name: str, rdtype: str = "A") -> None:
         """explain(name, type='A'): what would be answered now, and every number behind it; changes nothing."""
@@ -100,6 +133,50 @@ class Verbs:
         """unpin(site): the site leases like others again."""
         self._say(lambda: self._changing.unpin({"site": site}))
 
+    def virtual(self, virtual: str, state: str = "") -> None:
+        """virtual(V, state=''): show SITE[:PORT[/udp][:BIND]], or let it be 'in-service' or 'out-of-service'."""
+        self._order(self._orders.virtual, {"virtual": virtual, "state": state})
+
+    def real(self, real: str, state: str = "", **limits: int) -> None:
+        """real(R, state='', weight=N, threshold=N, max_connections=N): show a server, or change it."""
+        self._order(self._orders.real, {"real": real, "state": state, **limits})
+
+    def bind(self, virtual: str, real: str) -> None:
+        """bind(V, R): let a real server take a virtual server's connections."""
+        self._order(self._orders.bind, {"virtual": virtual, "real": real})
+
+    def unbind(self, virtual: str, real: str) -> None:
+        """unbind(V, R): let it take none of them any more."""
+        self._order(self._orders.unbind, {"virtual": virtual, "real": real})
+
+    def assign(self, virtual: str, client: str) -> None:
+        """assign(V, client): make an address, or a prefix, one of an instance."""
+        self._order(self._orders.assign, {"virtual": virtual, "client": client})
+
+    def unassign(self, virtual: str, client: str) -> None:
+        """unassign(V, client): let it be one no more."""
+        self._order(self._orders.unassign, {"virtual": virtual, "client": client})
+
+    def backup(self, name: str, backup: str | None, kind: str = "") -> None:
+        """backup(name, BACKUP or None): who takes its connections while it is failed."""
+        self._order(self._orders.backup, {"name": name, "backup": backup, "kind": kind})
+
+    def in_service(self, name: str, kind: str = "") -> None:
+        """in_service(name, kind=''): let it take new connections; kind is 'real' or 'virtual', where it is both."""
+        self._order(self._orders.in_service, {"name": name, "kind": kind})
+
+    def out_of_service(self, name: str, kind: str = "") -> None:
+        """out_of_service(name, kind=''): let it take none; those that exist go on."""
+        self._order(self._orders.out_of_service, {"name": name, "kind": kind})
+
+    def drain(self, name: str, kind: str = "") -> None:
+        """drain(name, kind=''): let it take none, and say how many are left."""
+        self._order(self._orders.drain, {"name": name, "kind": kind})
+
+    def revert(self, name: str, setting: str = "", kind: str = "") -> None:
+        """revert(name, setting='', kind=''): take back what was changed by hand: the file holds again."""
+        self._order(self._orders.revert, {"name": name, "setting": setting, "kind": kind})
+
     def reload(self) -> None:
         """Read the configuration again, as HUP does."""
         self._say(lambda: self._changing.reload({}))
@@ -108,6 +185,9 @@ class Verbs:
         print(as_table(for_people(what, rows, time.time())))
         if len(rows) == MOST_ROWS:
             print(f"(the first {MOST_ROWS}; 'appliance {what}' shows all)")
+
+    def _order(self, verb: Callable[[Mapping[str, Any]], Mapping[str, Any]], request: Mapping[str, object]) -> None:
+        self._say(lambda: verb(request), lambda found: order_text(found, time.time()))
 
     def _say(
         self, verb: Callable[[], Mapping[str, Any]], text: Callable[[Mapping[str, Any]], str] | None = None

@@ -1,11 +1,12 @@
 """
 The API over HTTP: JSON in, JSON out, errors as ``{"error": {"code", "message", "field"}}``.
 
-Knows requests and responses; what is asked and done is ``reading`` and ``changing``.
+Knows requests and responses; what is asked and done is ``reading``, ``changing`` and ``orders``.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.server import Site as WebSite
 
 from appliance.control.changing import Changing
+from appliance.control.orders import Orders
 from appliance.control.reading import MOST_ROWS, Reading
 from appliance.errors import RequestError
 
@@ -30,7 +32,13 @@ MOST_BYTES = 65536
 
 _STATUS = {"not-found": 404, "no-such-path": 404, "method": 405, "too-large": 413, "journal": 503, "internal": 500}
 """By error code; 409 for what the state forbids, 400 for what no state would allow."""
-_CONFLICTS = frozenset({"pinned", "not-pinned", "no-state", "refused", "data-path", "in-use"})
+_CONFLICTS = frozenset({"pinned", "not-pinned", "no-state", "refused", "data-path", "in-use", "ambiguous", "exists"})
+
+ORDERS = (
+    *("virtual", "real", "bind", "unbind", "assign", "unassign", "backup"),
+    *("in-service", "out-of-service", "drain", "revert"),
+)
+"""Verbs that are methods of :class:`Orders`, with a dash for each underscore."""
 
 Parameters = Mapping[str, str]
 
@@ -41,7 +49,7 @@ class Api(Resource):
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, reading: Reading, changing: Changing) -> None:
+    def __init__(self, reading: Reading, changing: Changing, orders: Orders) -> None:
         super().__init__()
         self._reading = reading
         self._asked: dict[str, Callable[[Parameters], Any]] = {
@@ -49,7 +57,11 @@ class Api(Resource):
             "pools": lambda _: listed(reading.pools()),
             "leases": lambda p: paged(reading.leases, p, lambda row: f"{row['address']} {row['site']}"),
             "sites": lambda p: paged(reading.sites, p, lambda row: str(row["site"])),
+            "virtuals": lambda p: paged(named(reading.carried.virtuals, p), p, lambda row: str(row["virtual"])),
+            "servers": lambda p: paged(named(reading.carried.servers, p), p, lambda row: str(row["server"])),
+            "clients": lambda p: paged(reading.carried.clients, p, lambda row: f"{row['virtual']} {row['client']}"),
             "connections": lambda _: listed(reading.connections()),
+            "nat-pools": lambda _: listed(reading.carried.nat_pools()),
             "history": self._history,
             "explain": lambda p: reading.explain(needed(p, "name"), p.get("type", "A"), p.get("client", "")),
         }
@@ -60,6 +72,8 @@ class Api(Resource):
             "snapshot": changing.snapshot,
             "reload": changing.reload,
         }
+        for verb in ORDERS:
+            self._done[verb] = kept(orders, getattr(orders, verb.replace("-", "_")))
 
     def render(self, request: Request) -> int:
         outcome = maybeDeferred(self._answer, request)
@@ -104,9 +118,9 @@ class Api(Resource):
         return {"error": {"code": error.code, "message": str(error), "field": error.field or None}}
 
 
-def api_factory(reading: Reading, changing: Changing, clock: Any) -> WebSite:
+def api_factory(reading: Reading, changing: Changing, orders: Orders, clock: Any) -> WebSite:
     """What a port that serves the API listens with."""
-    factory = WebSite(Api(reading, changing), reactor=clock)
+    factory = WebSite(Api(reading, changing, orders), reactor=clock)
     # Who may reach it is trusted, and a log line a request of a watching person would bury the others.
     factory.log = lambda request: None  # type: ignore[method-assign]
     factory.displayTracebacks = False
@@ -140,6 +154,16 @@ def paged(
     more = len(rows) > int(wanted)
     rows = rows[: int(wanted)]
     return {"items": rows, "next": place(rows[-1]) if more else None}
+
+
+def kept(orders: Orders, order: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Mapping[str, Any]], Any]:
+    """What is ordered is answered when it is on the disk."""
+    return lambda request: orders.kept(order(request))
+
+
+def named(read: Callable[..., list[dict[str, Any]]], given: Parameters) -> Callable[..., list[dict[str, Any]]]:
+    """Only the rows that the parameter ``name`` means, where it is given."""
+    return functools.partial(read, name=given.get("name", ""))
 
 
 def parameters(request: Request) -> Parameters:

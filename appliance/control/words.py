@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Any
 
 from appliance.errors import RequestError
@@ -14,11 +15,27 @@ SOMEBODY = Asker(IPv4Address(0), Proof.NONE)
 """Who sends a datagram without a cookie, from a network of which nothing is known."""
 
 
-def address_of(text: str) -> Address:
+def known(request: Mapping[str, Any], *fields: str) -> None:
+    """:raises RequestError: for a field that nobody would look at."""
+    for field in request:
+        if field not in fields:
+            allowed = f"allowed: {', '.join(fields)}" if fields else "nothing is allowed here"
+            raise RequestError("unknown-field", f"unknown field '{field}'; {allowed}", field=field)
+
+
+def text(request: Mapping[str, Any], field: str, *, required: bool = True) -> str:
+    """:raises RequestError: where it is missing, or no text."""
+    value = request.get(field, "")
+    if not isinstance(value, str) or (required and not value):
+        raise RequestError("invalid", f"'{field}' is {'missing' if field not in request else 'no text'}", field=field)
+    return value
+
+
+def address_of(text: str, *, field: str = "address") -> Address:
     try:
         return IPv4Address(text)
     except ValueError:
-        raise RequestError("invalid", f"'{text}' is no IPv4 address", field="address") from None
+        raise RequestError("invalid", f"'{text}' is no IPv4 address", field=field) from None
 
 
 def asker_of(text: str) -> Asker:
@@ -33,6 +50,25 @@ def place_of(after: str) -> tuple[int, str]:
         return -1, ""
     address, _, site = after.partition(" ")
     return int(address_of(address)), site
+
+
+def virtual_place(name: str) -> tuple[str, int, int, bool]:
+    """Where the virtual server ``SITE:PORT[/udp]:BIND`` stands in a list: by site, bind id and port."""
+    try:
+        site, port, bind_id = name.split(":")
+        return site, int(bind_id), int(port.removesuffix("/udp")), port.endswith("/udp")
+    except ValueError:
+        raise RequestError("invalid", f"'{name}' is no SITE:PORT:BIND", field="after") from None
+
+
+def client_place(after: str) -> tuple[tuple[str, int, int, bool], int, int]:
+    """Where the assignment ``SITE:PORT:BIND CLIENT`` stands in a list."""
+    virtual, _, client = after.partition(" ")
+    try:
+        network = IPv4Network(client)
+    except ValueError:
+        raise RequestError("invalid", f"'{after}' is no SITE:PORT:BIND CLIENT", field="after") from None
+    return virtual_place(virtual), int(network.network_address), network.prefixlen
 
 
 def in_seconds(row: Row) -> Row:

@@ -27,7 +27,7 @@ import attrs
 
 from appliance.events import LeaseRecord, State
 from appliance.leasing.periods import Span, decayed
-from appliance.model import Address, Keys, Periods
+from appliance.model import Address, Keys, Periods, shown
 
 NEVER = float("inf")
 
@@ -62,7 +62,7 @@ class Plan:
     at: float
     ttl: int
     former: Lease | None
-    keys: Keys
+    keys: Keys = attrs.field(repr=shown)
 
     @property
     def site(self) -> str:
@@ -107,7 +107,7 @@ class Lease:
     address: Address
     server: str
     weight: int = 1
-    keys: Keys
+    keys: Keys = attrs.field(repr=shown)
     granted_at: float
     promised_until: float
     ends_at: float
@@ -222,7 +222,7 @@ class Surplus:
 
     address: Address
     site: str
-    keep: Keys
+    keep: Keys = attrs.field(repr=shown)
     ends_at: float
     gone: bool = False
 

@@ -6,7 +6,18 @@ Nothing here changes or decides; configuration makes these values and everybody 
 
 from appliance.model.askers import Asker, Proof
 from appliance.model.balance import Behaviour, Instance, NatPool, Pair, Predictor, ProxyProtocol, Refusal, Reuse, Spill
-from appliance.model.endpoints import UDP_KEYS, Address, Endpoint, Keys, Transport, all_keys, joined
+from appliance.model.endpoints import (
+    UDP_KEYS,
+    Address,
+    Endpoint,
+    Keys,
+    Transport,
+    all_keys,
+    joined,
+    keys_of_runs,
+    runs_of,
+    shown,
+)
 from appliance.model.pools import Exhausted, Periods, Pool, Quota, Tiers
 from appliance.model.services import Server, Service, Timeouts, keys_of
 from appliance.model.sites import Site
@@ -40,4 +51,7 @@ __all__ = [
     "all_keys",
     "joined",
     "keys_of",
+    "keys_of_runs",
+    "runs_of",
+    "shown",
 ]

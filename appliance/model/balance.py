@@ -54,7 +54,7 @@ class Behaviour:
     :param hold: seconds that a client stays in after the last time that a limit was reached.
     """
 
-    connections: int = 0
+    connections: int = 100
     window: float = 10.0
     bytes: int = 0
     short: int = 0

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import attrs
 
-from appliance.model.endpoints import UDP_KEYS, Keys, Transport
+from appliance.model.endpoints import UDP_KEYS, Keys, Transport, keys_of_runs
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +54,7 @@ class Server:
     :param queue: connections that may wait for a place.
     :param slow_start: seconds in which it grows into its weight and limit after it came back.
     :param backup: name of the server that takes its new connections while it is failed.
+    :param reset_on_failure: its connections are reset when it fails; else they may go on (5.8).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Server:
     queue: int = 0
     slow_start: float = 0.0
     backup: str | None = None
+    reset_on_failure: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -88,9 +90,9 @@ class Timeouts:
 
 
 def keys_of(services: Iterable[Service]) -> Keys:
-    """The keys that ``services`` take on a leased address."""
-    return frozenset(
-        port + (UDP_KEYS if service.transport is Transport.UDP else 0)
-        for service in services
-        for port in service.ports()
-    )
+    """The keys that ``services`` take on a leased address; the same object for the same keys."""
+    runs = []
+    for service in services:
+        lowest = UDP_KEYS if service.transport is Transport.UDP else 0
+        runs.append((lowest + service.first_port, lowest + service.last_port))
+    return keys_of_runs(runs)

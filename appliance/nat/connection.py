@@ -13,26 +13,30 @@ A TCP connection through the proxy: what its beginning, its ends and its failure
 - A failed side (a reset) is a reset for the other, once everything that could still be read before it has been handed
   to the kernel.  It is never a clean end: that would be a silent truncation.
 - Half-closed and breaking connections have the same, shorter, patience; any byte in any direction renews it.
-- Until the server is connected the client is not read: its bytes wait in the kernel.
+- Until the server is connected the client is not read: its bytes wait in the kernel.  How a server is found and reached
+  is :mod:`~appliance.nat.approach`'s.
+- What a server is told of its client (a PROXY header), and a welcome for the client, go before all other bytes.
 """
 
 from __future__ import annotations
 
 import enum
-import os
+import math
 import socket
 from ipaddress import IPv4Address, ip_address
 
-from appliance.model import Endpoint, Site, Transport
-from appliance.nat.dial import Dial
-from appliance.nat.fabric import EXHAUSTED, Fabric
+from appliance.balancing import Route, Ticket, Wait
+from appliance.model import Endpoint, ProxyProtocol, Site, Transport
+from appliance.nat.approach import Approach
+from appliance.nat.fabric import Fabric
 from appliance.nat.opening import SocketAddress
+from appliance.nat.proxyheader import written
 from appliance.nat.side import Side, close_with_reset
 from appliance.nat.traffic import Flow
 
 
 class State(enum.Enum):
-    """The values are for people."""
+    """The values are for people.  While it is connecting it may wait for a place at a server."""
 
     CONNECTING = "connecting"
     OPEN = "open"
@@ -60,19 +64,19 @@ class Connection:
     One accepted client and, soon, its server.  It counts as live from here until both sides are closed.
 
     :param address: the leased address that the client came to, and ``port`` there.
-    :param client: where the client is.
-    :param server: where its bytes go; that server is called ``server_name``.
+    :param client: where the client is, as far as we know: a front end may have said.
+    :param ticket: what the balancing knows it by.
     :ivar active_at: when a byte was last moved in either direction, or the state last changed.
     """
 
     __slots__ = (
+        "_approach",
         "_client",
         "_client_sock",
-        "_dial",
+        "_looked_at",
         "_opened_at",
         "_patience",
         "_server",
-        "_server_name",
         "active_at",
         "address",
         "fabric",
@@ -80,62 +84,81 @@ class Connection:
         "port",
         "site",
         "state",
-        "target",
+        "ticket",
     )
 
     def __init__(
         self,
         fabric: Fabric,
         site: Site,
-        server_name: str,
         address: IPv4Address,
         port: int,
         client: socket.socket,
         peer: SocketAddress,
-        server: SocketAddress,
+        ticket: Ticket,
     ) -> None:
         self.fabric = fabric
         self.site = site
-        self._server_name = server_name
         self.address = address
         self.port = port
         self.peer = peer
-        self.target = server
+        self.ticket = ticket
         self.state = State.CONNECTING
         self.active_at = self._opened_at = fabric.seconds()
         self._patience = site.timeouts.connect
+        self._looked_at = math.inf
         self._client_sock = client
         self._client: Side | None = None
         self._server: Side | None = None
-        self._dial: Dial | None = None
+        self._approach = Approach(fabric, site, ticket, self)
 
-    def begin(self) -> None:
-        """Count it and connect to its server."""
+    def begin(self, decision: Route | Wait) -> None:
+        """Count it and go where the balancing says."""
         fabric = self.fabric
         fabric.connections.add(self)
         fabric.opened(self.address, self.site.name)
         if self.state is State.CONNECTING:  # whom it was told may have closed it
-            dial = self._dial = Dial(fabric, self.target, self)
-            dial.start()
-        deadline = self.deadline()
-        if deadline is not None:
-            fabric.timers.add(deadline, self)
+            self._approach.follow(decision)
+        if self.state is not State.CLOSED and self._looked_at == math.inf:
+            self.look_at(self.active_at + self._patience)
 
-    def dialled(self, sock: socket.socket) -> None:
-        self._dial = None
+    def look_at(self, at: float) -> None:
+        if at < self._looked_at or self._looked_at <= self.fabric.seconds():
+            self._looked_at = at
+            self.fabric.timers.add(at, self)
+
+    def reached(self, sock: socket.socket) -> None:
         client = self._client = Side(self, self._client_sock)
         server = self._server = Side(self, sock)
         client.other = server
         server.other = client
         self._move(State.OPEN, self.site.timeouts.idle)
-        client.start_reading()
-        server.start_reading()
+        self.fabric.balance.connected(self.ticket)
+        if self._client is None:  # whom that was told has closed it
+            return
+        instance = self.ticket.instance
+        if instance is not None and instance.welcome:
+            client.say_first(instance.welcome)
+        if self.site.proxy_protocol is not ProxyProtocol.NONE:
+            server.say_first(written(self.site.proxy_protocol, self._from(), Endpoint(self.address, self.port)))
+        if not server.leftover:
+            client.start_reading()
+        if not client.leftover:
+            server.start_reading()
 
-    def dial_failed(self, error: int) -> None:
-        self._dial = None
-        if error in EXHAUSTED:
-            self.fabric.out_of_descriptors(os.strerror(error))
-        self._give_up(os.strerror(error))
+    def unreached(self, why: str, *, rule: bool) -> None:
+        """No server is to be had; the client sees a reset."""
+        counters = self.fabric.counters
+        if rule:
+            counters.refused += 1
+        else:
+            counters.connects_failed += 1
+        self.close(reset=True)
+
+    def began(self, side: Side) -> None:
+        """The first bytes of ``side`` came."""
+        if side is self._server:
+            self.fabric.balance.first_byte(self.ticket)
 
     def ended(self, side: Side) -> None:
         """``side`` will send nothing more."""
@@ -192,45 +215,62 @@ class Connection:
         if self.state is State.CLOSED:
             return
         self._move(State.CLOSED, 0.0)
-        if self._dial is not None:
-            self._dial.cancel()
+        self._approach.cancel()
+        received = sent = 0
+        if self._client is not None and self._server is not None:
+            received, sent = self._client.received, self._server.received
         if self._client is None or self._server is None:
             close_with_reset(self._client_sock)
         else:
             self._client.close(reset=reset)
             self._server.close(reset=reset)
             self._client = self._server = None
+        self._approach.give_source_back()
         self.fabric.closed(self.address, self.site.name)
         self.fabric.forget(self)
+        # Last, for it may send others on their way.
+        self.fabric.balance.ended(self.ticket, received, sent)
 
     def deadline(self) -> float | None:
-        return None if self.state is State.CLOSED else self.active_at + self._patience
+        if self.state is State.CLOSED:
+            return None
+        approaching = self._approach.deadline() if self.state is State.CONNECTING else None
+        return approaching if approaching is not None else self.active_at + self._patience
 
     def expired(self) -> None:
         if self.state is State.CONNECTING:
-            self._give_up("no answer in time")
+            self._looked_at = math.inf
+            self._approach.expired()
         else:
             self.close(reset=True)
 
+    def is_at(self, server: str) -> bool:
+        """Does it stand there?  One that is still being opened goes elsewhere by itself."""
+        where = self._approach.server
+        return self.state is not State.CONNECTING and where is not None and where.name == server
+
+    def _from(self) -> Endpoint:
+        return Endpoint(ip_address(self.peer[0]), self.peer[1])
+
     def flow(self, now: float) -> Flow:
-        client, server = self._client, self._server
+        client, server, approach = self._client, self._server, self._approach
         return Flow(
             transport=Transport.TCP,
-            client=Endpoint(address=ip_address(self.peer[0]), port=self.peer[1]),
+            client=self._from(),
             address=self.address,
             port=self.port,
             site=self.site.name,
-            server=self._server_name,
+            server=approach.server.name if approach.server is not None else "",
             from_client_bytes=client.received if client else 0,
             from_server_bytes=server.received if server else 0,
             age=now - self._opened_at,
-            state=self.state.value,
+            state="waiting" if self.ticket in self.fabric.waiting else self.state.value,
+            number=self.ticket.number,
+            buddy=self.ticket.buddy,
+            bind_id=self.ticket.bind_id,
+            source=approach.source.pair if approach.source is not None else None,
+            attempts=self.ticket.attempts,
         )
-
-    def _give_up(self, why: str) -> None:
-        self.fabric.counters.connects_failed += 1
-        self.fabric.connect_failed(f"{self.site.name} to {self.target[0]} port {self.target[1]}: {why}")
-        self.close(reset=True)
 
     def _move(self, state: State, patience: float) -> None:
         assert (self.state, state) in _MOVES, (self.state, state)
@@ -241,4 +281,5 @@ class Connection:
         self._patience = patience
         self.active_at = self.fabric.seconds()
         if shorter:
-            self.fabric.timers.add(self.active_at + patience, self)
+            self._looked_at = math.inf
+            self.look_at(self.active_at + patience)

@@ -1,171 +1,28 @@
 """
 UDP: one socket for each leased endpoint, one connected socket towards the server for each client endpoint.
-
-The server so sees each client at its own port, and a reply needs no lookup.  An ICMP error ends neither a session nor
-a listener (RFC 4787 REQ-12); a datagram that the kernel will not take now is dropped, as a router would.
-
-A session is::
-
-    NEW --the server replied--> ANSWERED --the client sent again--> BOUND
-
-Only a bound one holds its lease: a datagram with a forged source gets as far as ANSWERED.
 """
 
 from __future__ import annotations
 
-import enum
+import errno
 import os
 import socket
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.model import Endpoint, Server, Service, Site, Transport
+from appliance.balancing import Route, Wait
+from appliance.model import UDP_KEYS, Site, Transport
 from appliance.nat.fabric import EXHAUSTED, Fabric
-from appliance.nat.opening import SocketAddress, family_of, open_socket, target_of
-from appliance.nat.traffic import Flow
+from appliance.nat.opening import SocketAddress, bind_source, family_of, open_socket
+from appliance.nat.sessions import BATCH, UNBOUND_TIMEOUT, Session
+from appliance.ports import Block
 
-_BATCH = 32
-"""Most datagrams moved in one wake-up, for each socket."""
-_TRIES = 2
-"""A socket reports an ICMP error once, in place of the send it was asked for; the next one goes out."""
 _FEWEST_OF_ONE_NETWORK = 64
 """A quarter of a small site's sessions is less than one busy network needs, so it may have this many."""
-_UNBOUND_TIMEOUT = 30.0
-"""A session that has not shown a real client yet ends after this long without a datagram."""
-
-
-class State(enum.Enum):
-    """The values are for people."""
-
-    NEW = "new"
-    ANSWERED = "answered"
-    BOUND = "bound"
-
-
-@implementer(IReadDescriptor)
-class Session:
-    """A client endpoint's way to the server and back."""
-
-    __slots__ = (
-        "_client",
-        "_fabric",
-        "_from_client_bytes",
-        "_from_server_bytes",
-        "_listener",
-        "_open",
-        "_opened_at",
-        "_recv_into",
-        "_send",
-        "_server_name",
-        "_site",
-        "_sock",
-        "_state",
-        "active_at",
-        "fileno",
-    )
-
-    def __init__(
-        self, listener: UdpListener, site: Site, server_name: str, client: SocketAddress, sock: socket.socket
-    ) -> None:
-        self._listener = listener
-        self._fabric = listener.fabric
-        self._site = site
-        self._server_name = server_name
-        self._client = client
-        self._sock = sock
-        self._send = sock.send
-        self._recv_into = sock.recv_into
-        self.fileno = sock.fileno
-        self._state = State.NEW
-        self._open = True
-        self._from_client_bytes = self._from_server_bytes = 0
-        self.active_at = self._opened_at = self._fabric.seconds()
-
-    def forward(self, data: memoryview) -> None:
-        """A datagram came from the client."""
-        if self._state is State.ANSWERED:
-            self._bind()
-        self._from_client_bytes += len(data)
-        for _ in range(_TRIES):
-            try:
-                self._send(data)
-                return
-            except BlockingIOError:
-                break
-            except OSError:
-                continue
-        self._fabric.counters.datagrams_dropped += 1
-
-    def doRead(self) -> None:
-        """Datagrams came from the server."""
-        fabric = self._fabric
-        for _ in range(_BATCH):
-            if not self._open:  # told of being bound, somebody closed us
-                return
-            try:
-                count = self._recv_into(fabric.buffer)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue
-            self.active_at = fabric.seconds()
-            self._from_server_bytes += count
-            if self._listener.reply(fabric.view[:count], self._client) and self._state is State.NEW:
-                self._state = State.ANSWERED
-
-    def logPrefix(self) -> str:
-        return "nat"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor saw EPOLLERR, which is an ICMP error, and has removed us; it is cleared, and we go on."""
-        if self._open:
-            self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._fabric.reactor.addReader(self)
-
-    def deadline(self) -> float | None:
-        if not self._open:
-            return None
-        return self.active_at + (self._site.timeouts.udp if self._state is State.BOUND else _UNBOUND_TIMEOUT)
-
-    def expired(self) -> None:
-        self.close()
-
-    def _bind(self) -> None:
-        self._state = State.BOUND
-        if self._site.timeouts.udp < _UNBOUND_TIMEOUT:  # its deadline came nearer
-            self._fabric.timers.add(self.active_at + self._site.timeouts.udp, self)
-        self._fabric.opened(self._listener.address, self._site.name)
-
-    def close(self) -> None:
-        if not self._open:
-            return
-        self._open = False
-        self._fabric.reactor.removeReader(self)
-        self._sock.close()
-        self._listener.forget(self._client, self, self._site.name)
-        if self._state is State.BOUND:
-            self._fabric.closed(self._listener.address, self._site.name)
-
-    def is_of(self, address: IPv4Address, site: str) -> bool:
-        return self._listener.address == address and self._site.name == site
-
-    def flow(self, now: float) -> Flow:
-        return Flow(
-            transport=Transport.UDP,
-            client=Endpoint(address=ip_address(self._client[0]), port=self._client[1]),
-            address=self._listener.address,
-            port=self._listener.port,
-            site=self._site.name,
-            server=self._server_name,
-            from_client_bytes=self._from_client_bytes,
-            from_server_bytes=self._from_server_bytes,
-            age=now - self._opened_at,
-            state=self._state.value,
-        )
 
 
 @implementer(IReadDescriptor)
@@ -178,26 +35,22 @@ class UdpListener:
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(
-        self, fabric: Fabric, address: IPv4Address, port: int, site: Site, server: Server, service: Service
-    ) -> None:
+    def __init__(self, fabric: Fabric, address: IPv4Address, port: int, site: Site, home: str) -> None:
         self.fabric = fabric
         self.address = address
         self.port = port
         self._site = site
-        self._server = server
-        self._target = target_of(server, service, port)
+        self._home = home
         self._sessions: dict[SocketAddress, Session] = {}
         self._sock = open_socket(Transport.UDP, address, port)
         self._sendto = self._sock.sendto
         self._open = True
         fabric.reactor.addReader(self)
 
-    def assign(self, site: Site, server: Server, service: Service) -> None:
+    def assign(self, site: Site, home: str) -> None:
         """The site was configured anew: so new sessions are treated from now on."""
         self._site = site
-        self._server = server
-        self._target = target_of(server, service, self.port)
+        self._home = home
 
     def close(self) -> None:
         if self._open:
@@ -215,7 +68,7 @@ class UdpListener:
     def doRead(self) -> None:
         fabric = self.fabric
         now = fabric.seconds()
-        for _ in range(_BATCH):
+        for _ in range(BATCH):
             if not self._open:
                 return
             try:
@@ -261,27 +114,58 @@ class UdpListener:
         if fabric.sessions_of[site] >= most or fabric.sessions_of[network] >= _most_of_one_network(most):
             fabric.counters.sessions_refused += 1
             return None
-        try:
-            sock = socket.socket(family_of(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        except OSError as problem:
-            fabric.counters.sessions_refused += 1
-            if problem.errno in EXHAUSTED:
-                fabric.out_of_descriptors(os.strerror(problem.errno))
+        number = int.from_bytes(socket.inet_aton(client[0]), "big")
+        decision = fabric.balance.begin(site, UDP_KEYS + self.port, number, self._home)
+        if not isinstance(decision, Route):
+            # Nor does a datagram wait for a place, and a message in place of a server is for streams.
+            if isinstance(decision, Wait):
+                fabric.balance.ended(decision.ticket, 0, 0)
+            fabric.counters.refused += 1
             return None
-        try:
-            sock.connect(self._target)
-        except OSError as problem:
-            sock.close()
-            fabric.counters.datagrams_dropped += 1
-            fabric.connect_failed(f"{self._site.name} to {self._target[0]} port {self._target[1]}: {problem.strerror}")
+        made = self._socket(decision)
+        if made is None:
+            fabric.balance.ended(decision.ticket, 0, 0)
             return None
-        session = self._sessions[client] = Session(self, self._site, self._server.name, client, sock)
+        session = self._sessions[client] = Session(self, self._site, decision, client, *made)
         fabric.sessions.add(session)
         fabric.sessions_of[site] += 1
         fabric.sessions_of[network] += 1
         fabric.reactor.addReader(session)
-        fabric.timers.add(fabric.seconds() + _UNBOUND_TIMEOUT, session)
+        fabric.timers.add(fabric.seconds() + UNBOUND_TIMEOUT, session)
         return session
+
+    def _socket(self, route: Route) -> tuple[socket.socket, Block | None] | None:
+        """A socket towards the server, and where it comes from; None where there can be none."""
+        fabric, pool = self.fabric, self._site.client_nat
+        source: Block | None = None
+        sock: socket.socket | None = None
+        target = route.host, route.port
+        try:
+            sock = socket.socket(family_of(target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            if sock.fileno() >= fabric.ceiling:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if pool is not None:
+                source = fabric.balance.take_source(pool, Transport.UDP)
+                if source is None:
+                    sock.close()
+                    fabric.counters.sources_exhausted += 1
+                    fabric.no_source(f"{pool}, for {self._site.name}")
+                    return None
+                bind_source(sock, source.pair)
+            sock.connect(target)
+        except OSError as problem:
+            if sock is not None:
+                sock.close()
+            if source is not None and pool is not None:
+                fabric.balance.give_source(pool, Transport.UDP, source)
+            if problem.errno in EXHAUSTED:
+                fabric.counters.sessions_refused += 1
+                fabric.out_of_descriptors(os.strerror(problem.errno))
+            else:
+                fabric.counters.datagrams_dropped += 1
+                fabric.connect_failed(f"{self._site.name} to {target[0]} port {target[1]}: {problem.strerror}")
+            return None
+        return sock, source
 
     def _end_sessions(self) -> None:
         for session in list(self._sessions.values()):

@@ -4,23 +4,26 @@ What stands open on which leased address, and for whom.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 
 import attrs
 
-from appliance.errors import Blame, DataPathError
-from appliance.model import Endpoint, Server, Service, Site, Transport
+from appliance.balancing import Decision
+from appliance.errors import Blame, DataPathError, ListenError
+from appliance.model import Server, Service, Site, Transport
 from appliance.nat.datagrams import UdpListener
+from appliance.nat.everyport import EveryPort
 from appliance.nat.fabric import Fabric, Reactor
 from appliance.nat.listener import TcpListener
-from appliance.nat.traffic import Counters, Flow, Traffic
+from appliance.nat.netfilter import Netfilter, NetfilterError
+from appliance.nat.opening import EVERY_PORT, named
+from appliance.nat.redirects import PacketFilter, Redirect, Redirects
+from appliance.nat.traffic import Balance, Counters, Flow, Traffic
 
 _Key = tuple[Transport, int]
+_EVERY: _Key = (Transport.TCP, EVERY_PORT)
 _Listener = TcpListener | UdpListener
-_LISTENERS: dict[Transport, type[TcpListener] | type[UdpListener]] = {
-    Transport.TCP: TcpListener,
-    Transport.UDP: UdpListener,
-}
 
 
 @attrs.define
@@ -39,12 +42,17 @@ class Nat:
     :param reactor: for its descriptors and its time.
     :param traffic: told of each live connection.  What it raises is logged; it may be told from within
         :meth:`close` and :meth:`abort` too, when they end UDP sessions.
+    :param balance: says where each connection goes.
+    :param packet_filter: where all ports of an address are led to one; by default the kernel's.
     """
 
-    def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
-        self._fabric = Fabric(reactor, traffic)
+    def __init__(
+        self, reactor: Reactor, traffic: Traffic, balance: Balance, packet_filter: PacketFilter | None = None
+    ) -> None:
+        self._fabric = Fabric(reactor, traffic, balance)
+        self._redirects = Redirects(packet_filter if packet_filter is not None else Netfilter())
         self._holdings: dict[tuple[IPv4Address, str], _Holding] = {}
-        self._owners: dict[tuple[IPv4Address, _Key], str] = {}
+        self._owners: dict[IPv4Address, dict[_Key, str]] = {}
         self._stopped = False
 
     @property
@@ -52,9 +60,25 @@ class Nat:
         """Failures since the start, as they are now."""
         return attrs.evolve(self._fabric.counters)
 
+    def prepare(self, sites: Iterable[Site]) -> None:
+        """
+        See to it that these sites can be opened, as far as that depends on none of their addresses.
+
+        :raises ListenError: ``port: all`` cannot be had, and why.
+        """
+        for site in sites:
+            if any(service.every for service in site.services):
+                try:
+                    self._redirects.prepare()
+                except NetfilterError as error:
+                    raise ListenError(f"sites.{site.name}: port: all {error}") from error
+                return  # one table is for all
+
     def open(self, address: IPv4Address, site: Site, server: Server) -> None:
         """
-        Let every port of ``site`` answer on ``address``, and lead to ``server``.
+        Let every port of ``site`` answer on ``address``.
+
+        :param server: its home server, for which the address was leased; where a connection goes, the balancing says.
 
         For a changed site or server only the difference is opened and closed, and what runs keeps what it began with.
 
@@ -68,32 +92,48 @@ class Nat:
         if former is not None and (former.site, former.server) == (site, server):
             return
         wanted = _services(site)
+        owners = self._owners.get(address, {})
         for key in wanted:
-            owner = self._owners.get((address, key), site.name)
+            owner = owners.get(key, site.name)
             if owner != site.name:
-                endpoint = Endpoint(address=address, port=key[1])
-                raise DataPathError(f"{endpoint}/{key[0].value}: port in use by site {owner}", blame=Blame.PORT)
+                raise DataPathError(f"{named(address, *key)}: port in use by site {owner}", blame=Blame.PORT)
         self._fabric.reserve.fill()
         standing = former.listeners if former is not None else {}
-        added = self._open_all(address, site, server, {key: wanted[key] for key in wanted if key not in standing})
+        missing = [key for key in wanted if key not in standing]
+        self._make_way(address, missing)
+        added = self._open_all(address, site, server.name, missing)
+        kept = {key: listener for key, listener in standing.items() if key in wanted}
+        holding = _Holding(site, server, {**kept, **added})
+        owners = {key: owner for key, owner in owners.items() if owner != site.name}
+        owners.update(dict.fromkeys(wanted, site.name))
+        try:
+            self._lead(address, self._redirect(address, owners, holding))
+        except DataPathError:
+            _close_all(added)
+            raise
         # Nothing below can fail.  The tables are whole before a listener is closed: whom the end of its UDP sessions is
         # told may call us.
-        kept = {key: listener for key, listener in standing.items() if key in wanted}
-        self._holdings[place] = _Holding(site, server, {**kept, **added})
-        self._owners.update(((address, key), site.name) for key in added)
+        self._holdings[place] = holding
+        self._owners[address] = owners
         for key, listener in standing.items():
             if key in wanted:
-                listener.assign(site, server, wanted[key])
+                listener.assign(site, server.name)
             else:
                 listener.close()
-                del self._owners[address, key]
 
     def close(self, address: IPv4Address, site: str) -> None:
         """Stop listening for ``site`` on ``address``, if it does.  TCP connections go on, UDP sessions end."""
         holding = self._holdings.pop((address, site), None)
-        for key, listener in holding.listeners.items() if holding is not None else ():
-            listener.close()
-            del self._owners[address, key]
+        if holding is None:
+            return
+        owners = {key: owner for key, owner in self._owners.pop(address, {}).items() if owner != site}
+        if owners:
+            self._owners[address] = owners
+        try:
+            self._redirects.give_up(address, self._redirect(address, owners))
+        except DataPathError as error:
+            self._fabric.not_redirected(error)
+        _close_all(holding.listeners)
 
     def abort(self, address: IPv4Address, site: str) -> None:
         """End the TCP connections and UDP sessions of ``site`` on ``address``.  Cost: all of them are looked at."""
@@ -103,6 +143,22 @@ class Nat:
         for session in list(self._fabric.sessions):
             if session.is_of(address, site):
                 session.close()
+
+    def abort_server(self, server: str) -> None:
+        """End the connections and sessions that go to a server.  Cost: all of them are looked at."""
+        for connection in list(self._fabric.connections):
+            if connection.is_at(server):
+                connection.close(reset=True)
+        for session in list(self._fabric.sessions):
+            if session.is_at(server):
+                session.close()
+
+    def proceed(self, decisions: Iterable[Decision]) -> None:
+        """What becomes of connections that waited for a place."""
+        for decision in decisions:
+            waiting = self._fabric.waiting.get(decision.ticket) if decision.ticket is not None else None
+            if waiting is not None:
+                waiting.proceed(decision)
 
     def connections(self) -> list[Flow]:
         """All that is carried now, one row a TCP connection or UDP session, oldest first."""
@@ -123,29 +179,87 @@ class Nat:
         await self._fabric.emptied(drain)
         for connection in list(self._fabric.connections):
             connection.close(reset=True)
+        for greeting in list(self._fabric.greetings):
+            greeting.close()
+        for farewell in list(self._fabric.farewells):
+            farewell.close()
+        self._redirects.close()
         self._fabric.timers.stop()
         self._fabric.reserve.give_up()
 
-    def _open_all(
-        self, address: IPv4Address, site: Site, server: Server, services: dict[_Key, Service]
-    ) -> dict[_Key, _Listener]:
+    def _open_all(self, address: IPv4Address, site: Site, home: str, keys: list[_Key]) -> dict[_Key, _Listener]:
         opened: dict[_Key, _Listener] = {}
         try:
-            for (transport, port), service in services.items():
-                opened[transport, port] = _LISTENERS[transport](self._fabric, address, port, site, server, service)
+            for key in keys:
+                opened[key] = _kind(key)(self._fabric, address, key[1], site, home)
         except BaseException as error:
-            for listener in opened.values():
-                listener.close()
+            _close_all(opened)
             if isinstance(error, DataPathError) and error.blame is Blame.PROCESS:
                 self._fabric.out_of_descriptors(error)
             raise
         return opened
 
+    def _make_way(self, address: IPv4Address, keys: Collection[_Key]) -> None:
+        """One of these ports may happen to be the one that all others of ``address`` lead to."""
+        every = self._every_port(address, self._owners.get(address, {}))
+        if every is not None and (Transport.TCP, every.redirect_port) in keys:
+            standing = self._redirects.standing(address)
+            assert standing is not None
+            every.move(lambda port: self._lead(address, attrs.evolve(standing, port=port)))
+
+    def _lead(self, address: IPv4Address, redirect: Redirect | None) -> None:
+        try:
+            self._redirects.lead(address, redirect)
+        except DataPathError as error:
+            self._fabric.not_redirected(error)
+            raise
+
+    def _every_port(
+        self, address: IPv4Address, owners: Mapping[_Key, str], newest: _Holding | None = None
+    ) -> EveryPort | None:
+        """:param newest: what is about to stand on ``address`` for its site."""
+        owner = owners.get(_EVERY)
+        if owner is None:
+            return None
+        holding = newest if newest is not None and newest.site.name == owner else self._holdings[address, owner]
+        listener = holding.listeners[_EVERY]
+        assert isinstance(listener, EveryPort)
+        return listener
+
+    def _redirect(
+        self, address: IPv4Address, owners: Mapping[_Key, str], newest: _Holding | None = None
+    ) -> Redirect | None:
+        """Where the TCP connections to ``address`` are to come in; None: each at the port that it is for."""
+        every = self._every_port(address, owners, newest)
+        if every is None:
+            return None
+        exact = frozenset(port for transport, port in owners if transport is Transport.TCP and port != EVERY_PORT)
+        return Redirect(every.redirect_port, exact)
+
+
+def _kind(key: _Key) -> type[TcpListener] | type[UdpListener]:
+    if key == _EVERY:
+        return EveryPort
+    return TcpListener if key[0] is Transport.TCP else UdpListener
+
+
+def _close_all(listeners: Mapping[_Key, _Listener]) -> None:
+    for listener in listeners.values():
+        listener.close()
+
 
 def _services(site: Site) -> dict[_Key, Service]:
-    """:return: the service of every public port; the first in the configuration where two claim one."""
+    """
+    :return: the service of every public port, the first in the configuration where two claim one; ``port: all`` is one
+        entry and the last, so that its listener takes no port that another is about to have.
+    """
     services: dict[_Key, Service] = {}
     for service in site.services:
-        for port in service.ports():
-            services.setdefault((service.transport, port), service)
+        if not service.every:
+            for port in service.ports():
+                services.setdefault((service.transport, port), service)
+    for service in site.services:
+        if service.every:
+            assert service.transport is Transport.TCP, "the configuration refuses others"
+            services.setdefault(_EVERY, service)
     return services

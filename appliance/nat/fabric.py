@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
+import sys
 import typing
 from collections import Counter
 from ipaddress import IPv4Address
@@ -15,18 +17,34 @@ from twisted.internet import defer
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 
+from appliance.balancing import Ticket
 from appliance.nat.timers import Timers
-from appliance.nat.traffic import Counters, Traffic
+from appliance.nat.traffic import Balance, Counters, Traffic
 
 if typing.TYPE_CHECKING:
+    from appliance.nat.approach import Approach
     from appliance.nat.connection import Connection
-    from appliance.nat.datagrams import Session
+    from appliance.nat.farewell import Farewell
+    from appliance.nat.greeting import Greeting
+    from appliance.nat.sessions import Session
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say this host, not the peer, has run out of something."""
 
 _BUFFER_BYTES = 256 * 1024
 """One read.  It is also the most that waits in one direction of a connection, and more than any datagram."""
+_MOST_SPARE = 256
+"""Descriptors, at most, that traffic leaves to DNS over TCP, commands, new leases and the journal."""
+
+
+def ceiling() -> int:
+    """
+    The first descriptor that traffic does not get, of those that this process may have now: the last eighth is not its.
+
+    The kernel gives the lowest number that is free, so a number tells how many are in use.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(limit // 8, _MOST_SPARE)
 
 
 class Reactor(typing.Protocol):
@@ -101,20 +119,26 @@ class Fabric:
     """
     The room's shared parts: clock, timers, receive buffer, reserve, and the list of what is alive.
 
+    :ivar ceiling: of descriptors; a client's socket, or one towards a server, with this number or more is closed.
+
     ``buffer`` belongs to whoever is inside one ``doRead``; nothing may keep a view of it after that.
     """
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(self, reactor: Reactor, traffic: Traffic) -> None:
+    def __init__(self, reactor: Reactor, traffic: Traffic, balance: Balance) -> None:
         self.reactor = reactor
         self.seconds = reactor.seconds
         self.timers = Timers(reactor)
         self.buffer = bytearray(_BUFFER_BYTES)
         self.view = memoryview(self.buffer)
         self.reserve = Reserve()
+        self.ceiling = ceiling()
         self.counters = Counters()
         self.connections: set[Connection] = set()
+        self.farewells: set[Farewell] = set()
+        self.greetings: set[Greeting] = set()
+        self.waiting: dict[Ticket, Approach] = {}
         self.sessions: set[Session] = set()
         # By site, and by site and client network.
         self.sessions_of: Counter[str | tuple[str, str]] = Counter()
@@ -122,6 +146,12 @@ class Fabric:
             reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
         )
         self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
+        self.no_source = Complaint(reactor.seconds, "nat-sources-exhausted", "A client NAT pool has no pair left")
+        self.bad_header = Complaint(reactor.seconds, "nat-proxy-header", "A front end sent no good PROXY header")
+        self.not_redirected = Complaint(
+            reactor.seconds, "nat-not-redirected", "The ports of an address could not be led elsewhere"
+        )
+        self.balance = balance
         self._traffic = traffic
         self._waiting: list[defer.Deferred[None]] = []
 

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import errno
 import socket
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.model import Server, Service, Site, Transport
+from appliance.balancing import Refused, Turned
+from appliance.model import Refusal, Site, Transport
 from appliance.nat.connection import Connection
 from appliance.nat.fabric import EXHAUSTED, Fabric
-from appliance.nat.opening import SocketAddress, open_socket, target_of
+from appliance.nat.farewell import turn_away
+from appliance.nat.greeting import Greeting
+from appliance.nat.opening import SocketAddress, keep_alive, open_socket
 from appliance.nat.side import close_with_reset
 
 _BATCH = 16
@@ -35,25 +38,23 @@ class TcpListener:
 
     log = Logger(namespace="appliance.nat")
 
-    def __init__(
-        self, fabric: Fabric, address: IPv4Address, port: int, site: Site, server: Server, service: Service
-    ) -> None:
+    def __init__(self, fabric: Fabric, address: IPv4Address, port: int, site: Site, home: str) -> None:
         self._fabric = fabric
         self._address = address
         self._port = port
         self._site = site
-        self._server = server
-        self._target = target_of(server, service, port)
+        self._home = home
         self._sock = open_socket(Transport.TCP, address, port)
+        keep_alive(self._sock, site.timeouts.keepalive)
         self._open = True
         self._resume_at: float | None = None
         fabric.reactor.addReader(self)
 
-    def assign(self, site: Site, server: Server, service: Service) -> None:
+    def assign(self, site: Site, home: str) -> None:
         """The site was configured anew: so new connections are treated from now on."""
         self._site = site
-        self._server = server
-        self._target = target_of(server, service, self._port)
+        self._home = home
+        keep_alive(self._sock, site.timeouts.keepalive)
 
     def close(self) -> None:
         if self._open:
@@ -81,7 +82,12 @@ class TcpListener:
                     self._run_dry(problem)
                     return
                 continue  # this one is gone already, or a packet filter refused it
-            self._carry(client, peer)
+            if client.fileno() < self._fabric.ceiling:
+                self._take(client, peer)
+            else:
+                self._fabric.out_of_descriptors("the rest is not for traffic")
+                self._fabric.counters.accepts_refused += 1
+                close_with_reset(client)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has removed us over an event we do not expect of a listening socket; so listen on."""
@@ -97,18 +103,49 @@ class TcpListener:
         self._fabric.reserve.fill()
         self._fabric.reactor.addReader(self)
 
-    def _carry(self, client: socket.socket, peer: SocketAddress) -> None:
+    def port_of(self, client: socket.socket) -> int | None:
+        """:return: the public port that an accepted ``client`` came to; None where that cannot be known."""
+        return self._port
+
+    def _take(self, client: socket.socket, peer: SocketAddress) -> None:
+        """An accepted client: it may have to say first for whom it speaks."""
         try:
             client.setblocking(False)
-            connection = Connection(
-                self._fabric, self._site, self._server.name, self._address, self._port, client, peer, self._target
-            )
+            fronts = self._site.accept_proxy_from
+            if fronts and any(ip_address(peer[0]) in front for front in fronts):
+                Greeting(self._fabric, client, peer, self).begin()
+            else:
+                self.carry(client, peer, int.from_bytes(socket.inet_aton(peer[0]), "big"))
         except Exception:
             self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
             close_with_reset(client)
+
+    def carry(self, client: socket.socket, peer: SocketAddress, number: int) -> None:
+        """
+        Carry a client to where the balancing says.
+
+        :param number: its address as one.
+        """
+        fabric, site = self._fabric, self._site
+        port = self.port_of(client)
+        if port is None or not self._open:  # closed while a front end was still speaking
+            close_with_reset(client)
             return
+        decision = fabric.balance.begin(site.name, port, number, self._home)
+        if isinstance(decision, Turned):
+            fabric.counters.turned_away += 1
+            if decision.answer is Refusal.RESET:
+                close_with_reset(client)
+            else:
+                turn_away(fabric, client, decision.answer if isinstance(decision.answer, bytes) else b"")
+            return
+        if isinstance(decision, Refused):
+            fabric.counters.refused += 1
+            close_with_reset(client)
+            return
+        connection = Connection(fabric, site, self._address, port, client, peer, decision.ticket)
         try:
-            connection.begin()
+            connection.begin(decision)
         except Exception:
             self.log.failure("{event}: a connection could not begin", event="nat-accept-failed")
             connection.close(reset=True)

@@ -10,27 +10,55 @@ import socket
 from ipaddress import IPv4Address
 
 from appliance.errors import Blame, DataPathError
-from appliance.model import Endpoint, Server, Service, Transport
+from appliance.model import Pair, Transport
 
 SocketAddress = tuple[str, int]
+
+EVERY_PORT = 0
+"""In place of a port: all of them (US 6,324,177)."""
 
 _BACKLOG = 1024
 _KINDS = {Transport.TCP: socket.SOCK_STREAM, Transport.UDP: socket.SOCK_DGRAM}
 
 
-def target_of(server: Server, service: Service, port: int) -> SocketAddress:
-    """Where what comes in at the public ``port`` goes."""
-    return str(server.address), server.port or service.target(port)
+def named(address: IPv4Address, transport: Transport, port: int) -> str:
+    """A leased endpoint in a message: ``203.0.113.9:80/tcp``, ``203.0.113.9:all/tcp``."""
+    return f"{address}:{port or 'all'}/{transport.value}"
 
 
 def family_of(address: SocketAddress) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
+def keep_alive(sock: socket.socket, after: float) -> None:
+    """
+    Have the kernel ask, after so many seconds without a byte and then three times, whether the other end is there.
+
+    :param after: 0: never.  A listening socket gives it to all that it accepts.
+    """
+    if after:
+        seconds = max(1, round(after))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def bind_source(sock: socket.socket, source: Pair) -> None:
+    """
+    What goes out comes from this pair; raises OSError.
+
+    SO_REUSEADDR, because the pair may still be in TIME_WAIT towards another server, or serve UDP too.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((str(source.address), source.port))
+
+
 def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket.socket:
     """
     A non-blocking socket on exactly this endpoint; a TCP one listens, and what it accepts has TCP_NODELAY already.
 
+    :param port: :data:`EVERY_PORT`: one that is free.
     :raises DataPathError: with what to do about it.
     """
     sock: socket.socket | None = None
@@ -47,9 +75,8 @@ def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket
     except OSError as problem:
         if sock is not None:
             sock.close()
-        endpoint = Endpoint(address=address, port=port)
         blame, advice = _diagnosis(problem, address)
-        raise DataPathError(f"{endpoint}/{transport.value}: {advice}", blame=blame) from problem
+        raise DataPathError(f"{named(address, transport, port)}: {advice}", blame=blame) from problem
     return sock
 
 

@@ -109,6 +109,8 @@ class Side:
             return
         self.received += count
         connection.active_at = fabric.seconds()
+        if self.received == count:
+            connection.began(self)
         other = self.other
         data = fabric.view[:count]
         try:
@@ -182,6 +184,16 @@ class Side:
         """Nothing can be sent any more."""
         self.leftover = _NOTHING
         self.stop_writing()
+
+    def say_first(self, data: bytes) -> None:
+        """What this socket gets before all that comes from the other side; before anything is read."""
+        try:
+            sent = self.send(data)
+        except OSError:  # also when it is gone, which its first read will tell
+            sent = 0
+        if sent < len(data):
+            self.leftover = memoryview(data)[sent:]
+            self.start_writing()
 
     def pass_end_on(self) -> None:
         """

@@ -17,6 +17,7 @@ from appliance.events import (
     Event,
     LeaseReclaimed,
     LeaseRecord,
+    Override,
     Pinned,
     Recovered,
     State,
@@ -58,6 +59,9 @@ class Restoring:
         A lease whose address left the configuration meanwhile runs out and cools like any other, in its former pool.
         """
         now = self._seconds()
+        for entry in recovered.entries:
+            if isinstance(entry, Override):
+                self._tables.overrides.put(entry)
         leases = [entry for entry in recovered.entries if isinstance(entry, LeaseRecord)]
         # The newest first: should there be two of an address, the older one is the one that is over.
         leases.reverse()

@@ -17,13 +17,15 @@ from appliance.events import (
 )
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Promise
-from appliance.model import Address, Asker, Pool, Site
+from appliance.model import Address, Asker, NatPool, Pool, Server, Site
 from appliance.naming import Answer, NeedsLease, Question, Zone, Zones, answer, leased
 from appliance.shared.byhand import ByHand
+from appliance.shared.carrying import Carrying
 from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
+from appliance.shared.overrides import Overrides
 from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
@@ -34,7 +36,7 @@ class SharedState:
     """
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
-    :ivar by_hand: what a person may do to it.
+    :ivar by_hand: what a person may do to its leases.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class SharedState:
         self._tables = Tables()
         self._telling = Telling(journal, self._follow)
         self._nearer: list[Callable[[], None]] = []
+        self._carried: Mapping[str, Site] = {}
+        self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
         self._data_path = data_path(self)
         horizon = Horizon(journal, self._telling)
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
@@ -72,6 +76,11 @@ class SharedState:
     @property
     def pins(self) -> Pins:
         return self._tables.pins
+
+    @property
+    def overrides(self) -> Overrides:
+        """What people have set at run time."""
+        return self._tables.overrides
 
     @property
     def connections(self) -> Connections:
@@ -106,7 +115,10 @@ class SharedState:
             for address, site in table.former():
                 yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
         for pin in list(self.pins):
-            yield pin.event(pin.since)
+            # One that was taken back since would come after its end, and win over it.
+            if self.pins.of(pin.site) is pin:
+                yield pin.event(pin.since)
+        yield from self.overrides.current()
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
@@ -217,20 +229,25 @@ class SharedState:
         now = self._seconds()
         nearer = [table.unused(address, site, now) for table in self._tables.by_pool.values()]
         if any(nearer):
-            for call in self._nearer:
-                call()
+            self._came_nearer()
+
+    def _came_nearer(self) -> None:
+        for call in self._nearer:
+            call()
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
         """When :meth:`reclaim` is worth calling."""
-        return self._tables.next_deadline()
+        deadlines = (self._tables.next_deadline(), self.carrying.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
 
     def reclaim(self, *, limit: int) -> None:
         """Take back what nobody uses, reset what somebody does; looks at ``limit`` deadlines a pool at most."""
         now = self._seconds()
         for table in list(self._tables.by_pool.values()):
             self._telling.publish(table.ending.reclaim(now, limit=limit))
+        self.carrying.due()
 
     def _follow(self, event: Event) -> None:
         """What an event means for the data path, and for who waits for an address."""
@@ -255,13 +272,24 @@ class SharedState:
         sites: Mapping[str, Site],
         zones: Zones,
         recovered: Recovered | None = None,
+        *,
+        servers: Mapping[str, Server] | None = None,
+        client_nat: Mapping[str, NatPool] | None = None,
     ) -> None:
         """
         Take over another configuration; what was promised stays as it was.
 
         :param recovered: with the first configuration, what was on the disk.
+        :param servers: the named ones, which may be backups; ``client_nat``: what sites name.
         """
+        left = {name: site for name, site in self._carried.items() if name not in sites and self._holds(name)}
+        self._carried = {**left, **sites}
+        self.carrying.configure(self._carried, servers or {}, client_nat or {})
         if recovered is None:
             self._configuring.configure(pools, sites, zones)
         else:
             self._configuring.configure(pools, sites, zones, lambda: self._restoring.restore(recovered))
+
+    def _holds(self, site: str) -> bool:
+        """Has it an address, or one that cools, so that its clients may come?"""
+        return next(self._tables.leases_of(site), None) is not None

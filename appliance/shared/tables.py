@@ -1,4 +1,4 @@
-"""What SharedState holds, for its parts: the configuration as the rules see it, the lease tables and the pins."""
+"""What SharedState holds, for its parts: configuration, lease tables, pins, and what was set at run time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from appliance.leasing import Connections, Lease, LeaseTable
 from appliance.model import Address, Pool, Server, Site
 from appliance.naming import Zones
+from appliance.shared.overrides import Overrides
 from appliance.shared.pins import Pins
 
 
@@ -21,6 +22,7 @@ class Tables:
         self.withheld: dict[Address, str] = {}
         self.connections = Connections()
         self.pins = Pins()
+        self.overrides = Overrides()
         self.pools: Mapping[str, Pool] = {}
         self.sites: Mapping[str, Site] = {}
         self.zones = Zones()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from appliance.events import Event
@@ -31,6 +32,10 @@ class Telling:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
+
+    def durable(self) -> Deferred[None] | None:
+        """When all that was published so far cannot be lost any more; as :meth:`Journal.durable`."""
+        return self._journal.durable()
 
     def publish(self, events: Iterable[Event]) -> None:
         """Record what happened, do what follows from it, and tell those who subscribed."""

@@ -26,11 +26,12 @@ from appliance.events import (
     Event,
     LeaseEvent,
     LeaseRecord,
+    Override,
     Pinned,
     State,
     Unpinned,
 )
-from appliance.model import Address, Keys
+from appliance.model import Address, Keys, keys_of_runs, shown
 from appliance.store.lines import Damage, Record
 
 FORMAT = 1
@@ -111,7 +112,7 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
             "longest": what.longest,
             "unused": what.unused,
             "requests_milli": round(what.requests * 1000),
-            "keys": _runs_of(what.keys),
+            "keys": shown(what.keys),
             "given_up": what.given_up,
             "drain_until": clocks.end(what.drain_until),
         }
@@ -127,6 +128,9 @@ def fields_of(what: Event | LeaseRecord, clocks: Clocks) -> Record | None:
             if isinstance(what, Pinned)
             else {"kind": "unpin", **place}
         )
+    if isinstance(what, Override):
+        said = {"subject": what.subject, "setting": what.setting, "value": what.value, "configured": what.configured}
+        return {"kind": "override", **said, "at": clocks.start(what.at)}
     return None
 
 
@@ -143,22 +147,10 @@ def change_of(record: Record, now: Clocks) -> Change:
 
 
 @functools.lru_cache(maxsize=1024)
-def _runs_of(keys: Keys) -> str:
-    """``80 443 8000-8010 65589``, runs put together; most sites have the same few."""
-    runs: list[list[int]] = []
-    for key in sorted(keys):
-        if runs and runs[-1][1] == key - 1:
-            runs[-1][1] = key
-        else:
-            runs.append([key, key])
-    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-@functools.lru_cache(maxsize=1024)
 def _keys_of(text: str) -> Keys:
-    """The opposite; a ValueError where it is not."""
+    """The opposite of ``shown``: ``80 443 8000-8010 65589``; a ValueError where it is not."""
     runs = (run.split("-") for run in text.split())
-    return frozenset(key for run in runs for key in range(int(run[0]), int(run[-1]) + 1))
+    return keys_of_runs((int(run[0]), int(run[-1])) for run in runs)
 
 
 def _address(text: str) -> Address:
@@ -209,10 +201,21 @@ def _unpin(record: Record, now: Clocks) -> Unpinned:
     return Unpinned(at=now.read(record["at"], record), site=record["site"], address=_address(record["address"]))
 
 
+def _override(record: Record, now: Clocks) -> Override:
+    return Override(
+        at=now.read(record["at"], record),
+        subject=record["subject"],
+        setting=record["setting"],
+        value=record["value"],
+        configured=record["configured"],
+    )
+
+
 _READERS: Mapping[str, Callable[[Record, Clocks], Change]] = {
     "lease": _lease,
     "free": _free,
     "pin": _pin,
     "unpin": _unpin,
+    "override": _override,
     "end": lambda record, now: End(record["rows"]),
 }

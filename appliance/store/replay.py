@@ -19,7 +19,7 @@ import attrs
 
 from appliance import __version__
 from appliance.errors import StateError
-from appliance.events import AddressFreed, Fsync, LeaseRecord, Pinned, Recovered, Unpinned
+from appliance.events import AddressFreed, Entry, Fsync, LeaseRecord, Override, Pinned, Recovered, Unpinned
 from appliance.model import Address
 from appliance.store.codec import FORMAT, UPGRADES, Change, Clocks, End, Upgrades, change_of
 from appliance.store.lines import Damage, Record, parse
@@ -109,11 +109,13 @@ class _Tables:
         self._leases: dict[tuple[Address, str], tuple[int, LeaseRecord]] = {}
         self._freed: dict[Address, tuple[int, AddressFreed]] = {}
         self._pins: dict[str, tuple[int, Pinned]] = {}
+        self._overrides: dict[tuple[str, str], tuple[int, Override]] = {}
 
-    def entries(self) -> tuple[LeaseRecord | AddressFreed | Pinned, ...]:
-        """The leases stand in the order in which they were last recorded."""
+    def entries(self) -> tuple[Entry, ...]:
+        """The leases, and what was set at run time, stand in the order in which they were last recorded."""
         leases = sorted(self._leases.values(), key=lambda known: known[0])
-        return tuple(entry for known in (leases, self._freed.values(), self._pins.values()) for _, entry in known)
+        others = (self._freed.values(), self._pins.values(), self._overrides.values())
+        return tuple(entry for known in (leases, *others) for _, entry in known)
 
     def apply(self, seq: int, change: Change) -> None:
         """Later than what is known, or no change at all: a snapshot's row may be newer than a journal's record."""
@@ -132,6 +134,8 @@ class _Tables:
                 self._freed[change.address] = seq, change
         elif isinstance(change, Pinned | Unpinned):
             self._apply_pin(seq, change)
+        elif isinstance(change, Override):
+            self._apply_override(seq, change)
 
     def _apply_pin(self, seq: int, change: Pinned | Unpinned) -> None:
         if change.site in self._pins and self._pins[change.site][0] > seq:
@@ -139,6 +143,14 @@ class _Tables:
         self._pins.pop(change.site, None)
         if isinstance(change, Pinned):
             self._pins[change.site] = seq, change
+
+    def _apply_override(self, seq: int, change: Override) -> None:
+        key = change.subject, change.setting
+        if key in self._overrides and self._overrides[key][0] > seq:
+            return
+        self._overrides.pop(key, None)
+        if change.value is not None:
+            self._overrides[key] = seq, change
 
     def _forget_freed(self, address: Address, seq: int) -> bool:
         """:return: nothing newer is known of its being free."""

@@ -5,33 +5,41 @@ From tables to plain dicts (what the API, a CLI or a person at the manhole is sh
 The room promises that looking changes nothing.
 """
 
+from appliance.views.balance import client_row, server_row, virtual_row
+from appliance.views.natpools import nat_pool_row
+from appliance.views.people import beside, for_people, span
 from appliance.views.rows import (
     Row,
     flow_row,
-    for_people,
     lease_row,
     pin_row,
     pool_row,
     ports_of,
     secondary_row,
     site_row,
-    span,
 )
 from appliance.views.table import as_table
-from appliance.views.texts import explanation_text, status_text
+from appliance.views.texts import explanation_text, left_text, order_text, status_text
 
 __all__ = [
     "Row",
     "as_table",
+    "beside",
+    "client_row",
     "explanation_text",
     "flow_row",
     "for_people",
     "lease_row",
+    "left_text",
+    "nat_pool_row",
+    "order_text",
     "pin_row",
     "pool_row",
     "ports_of",
     "secondary_row",
+    "server_row",
     "site_row",
     "span",
     "status_text",
+    "virtual_row",
 ]

@@ -7,10 +7,10 @@ so that no sibling room is imported.  Instants come out through ``wall``, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from appliance.model import UDP_KEYS, Address, Endpoint, Keys, Pool, Site
+from appliance.model import UDP_KEYS, Address, Endpoint, Keys, Pool, Site, runs_of
 
 Row = dict[str, Any]
 Wall = Callable[[float], float]
@@ -76,6 +76,16 @@ class _Flow(Protocol):
     def age(self) -> float: ...
     @property
     def state(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def buddy(self) -> int: ...
+    @property
+    def bind_id(self) -> int: ...
+    @property
+    def source(self) -> object: ...
+    @property
+    def attempts(self) -> int: ...
 
 
 class _Counts(Protocol):
@@ -192,14 +202,19 @@ def secondary_row(zone: str, *, primary: str, serial: int | None, schedule: _Sch
 
 
 def flow_row(flow: _Flow) -> Row:
-    """A connection or UDP session through the NAT."""
+    """A connection or UDP session through the NAT; ``source`` is None where the server sees the host's own address."""
     return {
+        "number": flow.number,
         "transport": flow.transport.value,
         "client": str(flow.client),
         "address": str(flow.address),
         "port": flow.port,
         "site": flow.site,
-        "server": flow.server,
+        "bind_id": flow.bind_id,
+        "server": flow.server or None,
+        "source": str(flow.source) if flow.source is not None else None,
+        "attempts": flow.attempts,
+        "buddy": flow.buddy or None,
         "from_client_bytes": flow.from_client_bytes,
         "from_server_bytes": flow.from_server_bytes,
         "age": round(flow.age, 1),
@@ -209,75 +224,14 @@ def flow_row(flow: _Flow) -> Row:
 
 def ports_of(keys: Keys) -> list[str]:
     """``['80/tcp', '6000-6010/udp']``; runs are put together."""
-    runs: list[str] = []
-    for transport, lowest in (("tcp", 0), ("udp", UDP_KEYS)):
-        ports = sorted(key - lowest for key in keys if lowest <= key < lowest + UDP_KEYS)
-        for first, last in _runs(ports):
-            runs.append(f"{first if first == last else f'{first}-{last}'}/{transport}")
-    return runs
+    shown: list[str] = []
+    for first, last in runs_of(keys):
+        if first < UDP_KEYS:
+            shown.append(_run(first, min(last, UDP_KEYS - 1), "tcp"))
+        if last >= UDP_KEYS:
+            shown.append(_run(max(first, UDP_KEYS) - UDP_KEYS, last - UDP_KEYS, "udp"))
+    return shown
 
 
-def _runs(ports: Iterable[int]) -> Iterable[tuple[int, int]]:
-    first = last = None
-    for port in ports:
-        if last is not None and port == last + 1:
-            last = port
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first = last = port
-    if first is not None and last is not None:
-        yield first, last
-
-
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    "leases": ("address", "site", "server", "state", "age", "promised_for", "ends_in", "connections", "keys"),
-    "pools": ("pool", "addresses", "free", "leased", "cooling", "declined", "waiting", "used", "pressure", "period"),
-    "sites": ("site", "pool", "addresses", "state", "servers", "connections", "aliases"),
-    "connections": ("transport", "client", "address", "port", "site", "server", "state", "age"),
-    "history": ("address", "site", "server", "from", "until", "used"),
-}
-"""The columns of each list, as people see it."""
-
-
-def for_people(what: str, rows: Iterable[Mapping[str, Any]], now: float) -> list[Row]:
-    """
-    Rows of the API as a person wants them: spans instead of instants, lists in one word.
-
-    :param what: the list's name, a key of :data:`SHOWN`.
-    :param now: Unix time.
-    """
-    return [{column: _shown(row, column, now) for column in SHOWN[what]} for row in rows]
-
-
-def _shown(row: Mapping[str, Any], column: str, now: float) -> object:
-    match column:
-        case "age" if "granted_at" in row:
-            return span(now - row["granted_at"])
-        case "promised_for":
-            return _left(row["promised_until"], now)
-        case "ends_in":
-            return _left(row["ends_at"], now)
-    value = row.get(column)
-    if isinstance(value, list):
-        return " ".join(map(str, value)) or "-"
-    return "-" if value is None else value
-
-
-def _left(until: float | None, now: float) -> str:
-    if until is None:
-        return "never"
-    return span(until - now) if until > now else "over"
-
-
-def span(seconds: float) -> str:
-    """``4.2s``, ``3m12s``, ``5h03m``, ``2d04h``."""
-    if seconds < 60:
-        return f"{max(0.0, seconds):.1f}s"
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02}s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours}h{minutes:02}m"
-    return f"{hours // 24}d{hours % 24:02}h"
+def _run(first: int, last: int, transport: str) -> str:
+    return f"{first if first == last else f'{first}-{last}'}/{transport}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.views.rows import span
+from appliance.views.people import for_people, span
+from appliance.views.table import as_table
 
 
 def status_text(status: Mapping[str, Any]) -> str:
@@ -20,10 +21,45 @@ def status_text(status: Mapping[str, Any]) -> str:
     lines.append(f"{status['connections']} connections; journal {status['journal']}")
     for zone in status["secondaries"]:
         lines.append(secondary_text(zone, status["now"]))
-    for title in ("dns", "grants", "events"):
+    lines += [f"by hand: {row['subject']}: {override_text(row)}" for row in status["overrides"]]
+    for title in ("dns", "grants", "nat", "events"):
         if status[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))
     return "\n".join(lines)
+
+
+def override_text(row: Mapping[str, Any]) -> str:
+    """``weight 5 (file: 1)``."""
+    if row["setting"] == "made":
+        return "made, not in the file"
+    return f"{row['setting']} {row['value']} (file: {row['configured']})"
+
+
+def order_text(found: Mapping[str, Any], now: float) -> str:
+    """
+    What has become of an order about a server or a virtual server (5.10); where nothing was ordered, it itself.
+
+    :param now: Unix time.
+    """
+    lines = []
+    for row in found["changed"]:
+        if row["value"] != row["configured"]:
+            lines.append(f"{found['name']}: {override_text(row)}")
+        elif row["setting"] == "made":
+            lines.append(f"{found['name']}: removed, for it is not in the file")
+        else:
+            lines.append(f"{found['name']}: {row['setting']} {row['value']}, as in the file")
+    if found["connections"] is not None:
+        lines.append(f"{found['name']}: {left_text(found['connections'])}")
+    what = "servers" if found["kind"] == "real" else "virtuals"
+    return "\n".join(lines) if lines else as_table(for_people(what, found["items"], now))
+
+
+def left_text(connections: int) -> str:
+    """What is left of something that drains."""
+    if not connections:
+        return "empty"
+    return f"{connections} connection{'s' if connections > 1 else ''} left"
 
 
 def secondary_text(row: Mapping[str, Any], now: float) -> str:

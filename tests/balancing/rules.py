@@ -20,6 +20,38 @@ def has_room(real: Real, *, idle: bool) -> bool:
     return real.live < real.limit and not (idle and real.live)
 
 
+def own(driver: Driver, virtual: Virtual) -> tuple[list[Real], list[Real]]:
+    """Who takes connections for its servers, and who of them and their backups is tested."""
+    taking, testing = [], []
+    for real in virtual.bound:
+        seen: list[Real] = []
+        following: Real | None = real
+        settled = False
+        while following is not None and following not in seen and not following.gone:
+            seen.append(following)
+            up = following.operational is Operational.UP and following.administrative is Administrative.IN_SERVICE
+            if not settled and following.weight == 0:
+                settled = True
+            elif not settled and up:
+                settled = True
+                taking.append(following)
+            in_service = following.administrative is Administrative.IN_SERVICE and following.weight > 0
+            if following.operational is Operational.TESTING and in_service:
+                testing.append(following)
+            following = driver.balancer._board.reals.get(following.backup or "")
+    return taking, testing
+
+
+def spills(driver: Driver, virtual: Virtual) -> bool:
+    """May its clients use the general servers, as things are (5.6)?"""
+    general, spill = virtual.general, virtual.spill
+    if virtual is general or spill is Spill.NEVER or not general.in_service or virtual.answer is not None:
+        return False
+    lacking = any(not real.takes() for real in virtual.bound)
+    taking, _ = own(driver, virtual)
+    return spill is Spill.BUSY or not taking or (spill is Spill.ONE_FAILED and lacking)
+
+
 def usable_by(driver: Driver, virtual: Virtual, *, tested: bool = True) -> dict[Real, bool]:
     """
     The servers that ``virtual`` may use now, told from the rules alone; with whether only while it has no connection.
@@ -27,36 +59,12 @@ def usable_by(driver: Driver, virtual: Virtual, *, tested: bool = True) -> dict[
     :param tested: those that are tested too.
     """
     board = driver.balancer._board
-
-    def own(each: Virtual) -> tuple[list[Real], list[Real]]:
-        """Who takes connections for its servers, and who of them and their backups is tested."""
-        taking, testing = [], []
-        for real in each.bound:
-            seen: list[Real] = []
-            following: Real | None = real
-            settled = False
-            while following is not None and following not in seen and not following.gone:
-                seen.append(following)
-                up = following.operational is Operational.UP and following.administrative is Administrative.IN_SERVICE
-                if not settled and following.weight == 0:
-                    settled = True
-                elif not settled and up:
-                    settled = True
-                    taking.append(following)
-                in_service = following.administrative is Administrative.IN_SERVICE and following.weight > 0
-                if following.operational is Operational.TESTING and in_service:
-                    testing.append(following)
-                following = board.reals.get(following.backup or "")
-        return taking, testing
-
-    taking, testing = own(virtual)
+    taking, testing = own(driver, virtual)
     usable = list(taking)
     general = virtual.general
-    lacking = any(not real.takes() for real in virtual.bound)
-    if virtual is not general and virtual.spill is not Spill.NEVER and general.in_service:
-        theirs, tests = own(general)
-        if virtual.spill is Spill.BUSY or not taking or (virtual.spill is Spill.ONE_FAILED and lacking):
-            usable += theirs
+    if spills(driver, virtual):
+        theirs, tests = own(driver, general)
+        usable += theirs
         if not taking:
             testing += tests
     lent: list[Real] = []
@@ -73,7 +81,7 @@ def usable_by(driver: Driver, virtual: Virtual, *, tested: bool = True) -> dict[
         seen.append(other)
         backup = other.backup
         if other.in_service:
-            theirs, tests = own(other)
+            theirs, tests = own(driver, other)
             usable += theirs
             testing += tests
     return dict.fromkeys(lent, True) | dict.fromkeys(usable + (testing if tested else []), False)

@@ -6,10 +6,11 @@ from collections import Counter
 from ipaddress import IPv4Network
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Turned, Why
-from appliance.model import Instance, Refusal, Service, Spill
+from appliance.model import Behaviour, Instance, Refusal, Service, Spill
 from tests.balancing.driver import HTTP, NAME, Driver, client, instance, name_of, server, servers, site
 
 HTTPS = Service(first_port=443, last_port=443, to=443)
@@ -215,16 +216,26 @@ class FilterTests(SynchronousTestCase):
             first_port=22, last_port=22, to=22, allow=(PREFERRED,), deny=(IPv4Network((client(300), 32)),)
         )
         driver = Driver(site(services=(HTTP, guarded)))
-        admits = driver.balancer.admits
-        self.assertEqual([admits(NAME, 22, client(number)) for number in (GUEST, MEMBER, 300)], [False, True, False])
-        self.assertTrue(all(admits(NAME, 80, client(number)) for number in (GUEST, MEMBER, 300)))
-        self.assertTrue(admits("nobody.example.test", 80, client(1)) and admits(NAME, 81, client(1)))
+        for number in (GUEST, 300):
+            self.assertEqual(driver.refused(number, 22), Why.DENIED)
+        driver.open(MEMBER, 22)
+        for number in (GUEST, MEMBER, 300):
+            driver.open(number, 80)
+
+    def test_who_is_not_admitted(self) -> None:
+        """Is not counted: neither for what it does, nor for the virtual server."""
+        guarded = attrs.evolve(HTTP, deny=(IPv4Network((client(300), 32)),))
+        watching = instance(2, behaviour=Behaviour(connections=1), answer=Refusal.CLOSE)
+        driver = Driver(site(services=(guarded,), instances=(watching,)))
+        self.assertEqual(driver.refused(300), Why.DENIED)
+        self.assertEqual(list(driver.balancer.clients(driver.now)), [])
+        self.assertEqual({row.total for row in driver.balancer.virtuals(driver.now)}, {0})
 
     def test_of_an_instance(self) -> None:
         """Its own service has its own lists."""
         special = Service(first_port=80, last_port=80, to=80, deny=(IPv4Network((client(300), 32)),))
         driver = Driver(site(instances=(preferred(services=(special,)),)))
-        self.assertTrue(driver.balancer.admits(NAME, 80, client(300)))
+        driver.open(GUEST)
         self.assertEqual(driver.refused(300), Why.DENIED)
         driver.open(MEMBER)
 

@@ -17,7 +17,7 @@ from appliance.balancing.real import Real
 from appliance.errors import BalancingError
 from appliance.model import Site
 from tests.balancing.driver import Driver, client
-from tests.balancing.rules import has_room, usable_by, usable_by_buddies
+from tests.balancing.rules import has_room, spills, usable_by, usable_by_buddies
 from tests.balancing.strategies import NAMES, SITES, configurations
 
 GENERAL, PREFERRED = [1, 2, 3], [257, 258]
@@ -202,7 +202,6 @@ class Model(RuleBasedStateMachine):
             assert {r.name: by for r, by in new.reach.items()} == {r.name: by for r, by in old.reach.items()}, old.name
             assert {c: by for c, (_, by) in new.clients.items()} == {c: by for c, (_, by) in old.clients.items()}
             assert all(old in real.users for real in old.reach)
-            assert new.section.places == old.section.places
         for name, place in places.items():
             for key in (80, 443):
                 port, same = place.port(key), fresh.balancer._board.places[name].port(key)
@@ -247,6 +246,11 @@ class Model(RuleBasedStateMachine):
             for section in place.sections.values():
                 waiting = sum(virtual.waiting() for virtual in section.virtuals)
                 assert section.waiting == waiting
+                servers = {real for virtual in section.virtuals for real in virtual.bound}
+                servers |= {
+                    real for each in section.virtuals if spills(self.driver, each) for real in each.general.bound
+                }
+                assert section.places == sum(real.server.queue for real in servers), "nobody else's places"
                 homes = [t for t in tickets if t.ties is not None and t.ties.section is section]
                 assert sum(home.count for home in section.homes.values()) == len(homes)
             company = [t for t in tickets if t.ties is not None and t.ties.company is not None]

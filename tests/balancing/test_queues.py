@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Refused, Route, State, Wait, Why
 from appliance.balancing.events import QueueFull
-from appliance.model import Service
+from appliance.model import Service, Spill
 from tests.balancing.driver import HTTP, NAME, Driver, client, instance, name_of, server, servers, site
 
 OTHER = "other.example.test"
@@ -92,6 +92,27 @@ class QueueTests(SynchronousTestCase):
         self.assertEqual(driver.gone_from_queue(), [], "p is not for guests")
         driver.end(member)
         self.assertEqual(driver.gone_from_queue(), [guest])
+
+    def test_places_of_the_general_servers(self) -> None:
+        """Are there for who may spill to them, or preferred clients would be refused where general ones may wait."""
+        for spill, places in ((Spill.BUSY, 3), (Spill.NEVER, 1), (Spill.ALL_FAILED, 1), (Spill.ONE_FAILED, 1)):
+            preferred = attrs.evolve(PREFERRED, spill=spill)
+            driver = Driver(site(servers=servers("a", max_connections=1, queue=2), instances=(preferred,)))
+            rows = {row.bind_id: row.places for row in driver.balancer.virtuals(driver.now)}
+            self.assertEqual(rows, {0: 2, 1: places}, spill)
+            driver.open(1), driver.open(257)
+            for number in range(places):
+                driver.wait(258 + number)
+            self.assertEqual(driver.refused(300), Why.BUSY, spill)
+
+    def test_places_while_it_spills(self) -> None:
+        """Where they spill only because their own server failed, the places go with it, and come back with it."""
+        preferred = attrs.evolve(PREFERRED, spill=Spill.ALL_FAILED)
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2), instances=(preferred,)))
+        for state, places in (("out-of-service", 3), ("in-service", 1)):
+            driver.balancer.override("server p", "state", state, driver.now)
+            rows = {row.bind_id: row.places for row in driver.balancer.virtuals(driver.now)}
+            self.assertEqual(rows, {0: 2, 1: places})
 
     def test_a_server_of_several_sites(self) -> None:
         """Who came first to any of them."""

@@ -6,7 +6,20 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-from appliance.config import Config, loads
+from appliance.config import (
+    Config,
+    clientnat,
+    instances,
+    limits,
+    loads,
+    pools,
+    schema,
+    servers,
+    services,
+    sites,
+    transfers,
+)
+from appliance.config.shapes import Shape
 from appliance.errors import ConfigError
 
 FUZZ = settings(
@@ -47,3 +60,9 @@ def faults(text: str, folder: str = "/nowhere") -> list[str]:
 
 def warnings(text: str) -> list[str]:
     return [str(warning) for warning in read(text).warnings]
+
+
+def all_shapes() -> list[Shape]:
+    """Of every section."""
+    modules = (schema, clientnat, instances, limits, pools, servers, services, sites, transfers)
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]

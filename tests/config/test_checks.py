@@ -194,8 +194,9 @@ class AllAtOnceTests(SynchronousTestCase):
             "servers:\n  s: {address: 203.0.113.1, backup: 3}\n  t: {address: 203.0.113.1}\n"
             "sites:\n"
             "  a.example.test: {pool: r, services: [{port: 0}], servers: [u]}\n"
-            "  b.other.test: {pool: q, services: [{port: 1}, {port: 1}], servers: [v], colour: red}\n"
+            "  b.other.test: {pool: q, services: [{port: 1}, {port: 1}], servers: [v], colour: red, instances: [{bind_id: 1}, {bind_id: 1, answer: ./x}]}\n"
             "control: {log: {level: loud}}\n"
+            "client_nat: {n: {first: 203.0.113.1, last: 203.0.113.1, netmask: 255.255.255.0, reuse: often}}\n"
             "market: {}\n"
         )
         said = [line.removeprefix("a.yaml:").split(": ")[:2] for line in faults(text)]
@@ -217,10 +218,18 @@ class AllAtOnceTests(SynchronousTestCase):
                 ["13", "sites.a.example.test.services[0].port"],
                 ["14", "sites.b.other.test"],
                 ["14", "sites.b.other.test.colour"],
+                ["14", "sites.b.other.test.instances[0]"],
+                ["14", "sites.b.other.test.instances[0]"],
+                ["14", "sites.b.other.test.instances[1]"],
+                ["14", "sites.b.other.test.instances[1].answer"],
+                ["14", "sites.b.other.test.instances[1].bind_id"],
                 ["14", "sites.b.other.test.servers[0]"],
                 ["14", "sites.b.other.test.services[1]"],
                 ["15", "control.log.level"],
-                ["16", "market"],
+                ["16", "client_nat.n"],
+                ["16", "client_nat.n"],
+                ["16", "client_nat.n.reuse"],
+                ["17", "market"],
             ],
         )
 

@@ -118,21 +118,24 @@ class LeaseTests(SynchronousTestCase):
         self.assertEqual(read(inline).sites["a.example.test"].servers[0].weight, 7)
 
     def test_several_servers(self) -> None:
-        """One address a server."""
-        text = POOL % "" + SERVERS + SITE % "pool: p, servers: [s, t], addresses: 2"
-        site = read(text).sites["a.example.test"]
-        self.assertEqual((site.addresses, [(x.name, x.weight) for x in site.servers]), (2, [("s", 3), ("t", 1)]))
+        """As many addresses as servers, or fewer."""
+        for keys, addresses in {
+            "pool: p, servers: [s, t], addresses: 2": 2,
+            "pool: p, servers: [s, t]": 1,
+            "servers: [s, t], address: 192.0.2.3": 1,
+        }.items():
+            site = read(POOL % "" + SERVERS + SITE % keys).sites["a.example.test"]
+            found = site.addresses, [(server.name, server.weight) for server in site.servers]
+            self.assertEqual(found, (addresses, [("s", 3), ("t", 1)]))
 
     def test_wrong_sites(self) -> None:
         for keys, said in {
-            "pool: p, servers: [s, t]": "not yet supported: 2 servers behind 1 address; set addresses to 2",
             "pool: p, servers: [s], addresses: 2": "found 2; allowed: at most one a server, and there are 1",
             "pool: p, servers: [s, s], addresses: 2": "this server is already sites.a.example.test.servers[0]",
             "pool: p, servers: [s, {address: 10.0.0.1, weight: 9}], addresses: 2": "servers[1]: this server is already",
             "pool: p, servers: [{address: 10.0.0.3}, {address: 10.0.0.3, weight: 2}], addresses: 2": "servers[1]: this",
             "pool: p, servers: [s], addresses: 0": "addresses: found 0; allowed: an integer from 1",
             "pool: p, servers: [s], timeouts: {drain: -1}": "timeouts.drain: found -1",
-            "servers: [s, t], address: 192.0.2.3": "not yet supported: 2 servers behind 1 address; list one",
             "servers: [s], address: 0.1.2.3": "found 0.1.2.3; allowed: the address of one host",
             "servers: [s]": "'pool' is required, or 'address'",
             "servers: [s, t], address: 192.0.2.3, addresses: 2": "allowed: 1 for a site with a static 'address'",
@@ -141,13 +144,6 @@ class LeaseTests(SynchronousTestCase):
         }.items():
             said_of = faults(POOL % "" + SERVERS + SITE % keys)
             self.assertTrue(any(said in fault for fault in said_of), (keys, said_of))
-
-    def test_a_name_twice(self) -> None:
-        """A lease's record names its server, so two of one name could not be told apart."""
-        servers = "servers: {'10.0.0.7': {address: 10.0.0.5}}\n"
-        sites = SITE % "pool: p, servers: ['10.0.0.7', {address: 10.0.0.7}], addresses: 2"
-        [fault] = faults(POOL % "" + servers + sites)
-        self.assertIn("servers[1]: a server called '10.0.0.7' is already sites.a.example.test.servers[0]", fault)
 
     def test_a_host_twice(self) -> None:
         """Servers on one host differ by their ports."""

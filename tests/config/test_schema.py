@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from ipaddress import IPv4Address, IPv6Address
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.config import LogConfig, LogFormat, LogLevel, TCPLimits, notyet, pools, schema, transfers
-from appliance.config.shapes import Shape
+from appliance.config import LogConfig, LogFormat, LogLevel, TCPLimits
 from appliance.model import Endpoint, Exhausted, Periods, Server, Service, Timeouts, Transport
-from tests.config import ROOT, ZONE, faults, read
+from tests.config import ZONE, faults, read
 
 PLAIN = ZONE + "pools: {p: {addresses: [192.0.2.1]}}\nservers: {s: {address: 10.0.0.1}}\n"
 """Nine lines."""
@@ -19,12 +17,6 @@ PLAIN = ZONE + "pools: {p: {addresses: [192.0.2.1]}}\nservers: {s: {address: 10.
 def site(keys: str = "", services: str = "[{port: 80}]") -> str:
     """A configuration with a site in line 10."""
     return PLAIN + f"sites: {{a.example.test: {{pool: p, services: {services}, servers: [s]{keys}}}}}\n"
-
-
-def all_shapes() -> list[Shape]:
-    """Of every section."""
-    modules = (schema, pools, transfers)
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]
 
 
 class KeyTests(SynchronousTestCase):
@@ -45,49 +37,9 @@ class KeyTests(SynchronousTestCase):
             ],
         )
 
-    def test_all_not_yet_keys(self) -> None:
-        """Every listed key is refused where it is listed, and as such."""
-        samples = {
-            "": "{}",
-            "servers.*": "servers: {x: {%s: 1}}",
-            "sites.*": "sites: {x: {%s: 1}}",
-            "sites.*.services[]": "sites: {x: {services: [{%s: 1}]}}",
-            "sites.*.timeouts": "sites: {x: {timeouts: {%s: 1}}}",
-            "control": "control: {%s: 1}",
-        }
-        self.assertEqual(samples.keys(), notyet.KEYS.keys())
-        for place, keys in notyet.KEYS.items():
-            for key in keys:
-                said = faults(samples[place] % key if place else f"{key}: 1")
-                self.assertTrue(any(f"{key}: not yet supported" in fault for fault in said), (place, key, said))
-
-    def test_places_exist(self) -> None:
-        """A not-yet entry is in a mapping that is there, and not among the keys that work."""
-        shapes = {shape.place: shape for shape in all_shapes()}
-        for place, keys in notyet.KEYS.items():
-            self.assertFalse(keys & shapes[place].keys.keys(), place)
-        for place in notyet.VALUES:
-            mapping, _, key = place.rpartition(".")
-            self.assertIn(key, shapes[mapping].keys)
-
-    def test_sample_shows_every_key(self) -> None:
-        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
-            sample = file.read()
-        for each in all_shapes():
-            for key in each.keys:
-                self.assertRegex(sample, rf"(?m)^ *(# *|- \{{.*|.*\{{)?{key}:", each.place)
-
     def test_not_yet_values(self) -> None:
-        place = "a.yaml:10: sites.a.example.test"
-        self.assertEqual(
-            faults(site(services="[{port: all}]")), [f"{place}.services[0].port: not yet supported: the value 'all'"]
-        )
         text = PLAIN.replace("[192.0.2.1]}", "[192.0.2.1], when_exhausted: 192.0.2.9}")
         self.assertEqual(faults(text), ["a.yaml:8: pools.p.when_exhausted: not yet supported: the value '192.0.2.9'"])
-        several = site().replace("[s]", "[s, {address: 10.0.0.2}]")
-        self.assertEqual(
-            faults(several), [f"{place}.servers: not yet supported: 2 servers behind 1 address; set addresses to 2"]
-        )
 
     def test_wrong_kinds(self) -> None:
         self.assertEqual(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.config import load, loads
 from appliance.config.tree import DEEPEST, Node, parse
 from appliance.errors import ConfigError
-from tests.config import FUZZ, ROOT, ZONE, faults
+from tests.config import FUZZ, ROOT, ZONE, all_shapes, faults
 
 
 class SyntaxTests(SynchronousTestCase):
@@ -88,7 +89,7 @@ class FileTests(SynchronousTestCase):
         """The sample loads without a fault or a warning."""
         config = load(os.path.join(ROOT, "etc", "appliance.yaml"))
         self.assertEqual(config.warnings, ())
-        self.assertEqual(list(config.sites), ["www.alpha.example.test"])
+        self.assertEqual(list(config.sites), ["www.alpha.example.test", "www.beta.example.test"])
 
 
 class KeyTests(SynchronousTestCase):
@@ -126,6 +127,14 @@ class KeyTests(SynchronousTestCase):
         tree = parse("a: &x {b: [1]}\nc: *x\n", lambda node, message: self.fail(message))
         below = tree.entries["c"].entries["b"].items[0]
         self.assertEqual(below, Node("c.b[0]", 1, "integer", "1"))
+
+
+def at(place: str, value: str) -> str:
+    """A file with one value; ``*`` stands for a name in a place, and ``[]`` for a list's entry."""
+    text = value
+    for step in reversed(re.findall(r"[^.\[]+|\[\]", place)):
+        text = f"[{text}]" if step == "[]" else f"{{{'x' if step == '*' else step}: {text}}}"
+    return text + "\n"
 
 
 class FuzzTests(SynchronousTestCase):
@@ -180,16 +189,24 @@ class FuzzTests(SynchronousTestCase):
                  "192.0.2.1/99", "0.0.0.0/0", "::1", "[::1]:1", "255.255.255.255"]
             )
         )  # fmt: skip
-        key = data.draw(
-            st.sampled_from(
-                ["appliance", "appliance.name", "appliance.state_directory", "appliance.stop_timeout",
-                 "appliance.max_files", "dns", "dns.listen", "dns.zones", "dns.zones.a", "dns.zones.a.file",
-                 "dns.zones.a.records", "dns.tcp", "dns.tcp.idle_timeout", "pools", "pools.p", "pools.p.addresses",
-                 "pools.p.period", "pools.p.period.base", "servers", "servers.s", "servers.s.address", "sites",
-                 "sites.s", "sites.s.pool", "sites.s.services", "sites.s.servers", "sites.s.aliases", "control",
-                 "control.manhole", "control.manhole.socket", "control.manhole.ssh", "control.log.level"]
-            )
+        shape = data.draw(st.sampled_from(all_shapes()))
+        place = f"{shape.place}.{data.draw(st.sampled_from(sorted(shape.keys)))}".lstrip(".")
+        self.survives(at(place, value))
+        self.survives(at(place, f"[{value}]"))
+        self.survives(at(place, f"[{{{data.draw(st.sampled_from(['address', 'port', 'bind_id', 'x']))}: {value}}}]"))
+
+    @FUZZ
+    @given(st.data())
+    def test_sample_with_other_values(self, data: st.DataObject) -> None:
+        """Several values of a good file are others, so that a check meets sections of which only parts are good."""
+        with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
+            lines = [line for line in file if line.strip() and not line.lstrip().startswith("#")]
+        places = [index for index, line in enumerate(lines) if re.search(r": .", line)]
+        values = st.sampled_from(
+            ["", "[]", "{}", "1", "0", "65535", "x", "all", "close", "10m", "[80]", "[[80, 81]]", "[alpha-1, alpha-2]",
+             "alpha-1", "snat", "10.0.0.11", "'2001:db8::1'", "203.0.113.9", "[192.0.2.66]", "[{port: all}]",
+             "[{address: 10.0.0.11, backup: alpha-1}]", "www.alpha.example.test", "[{bind_id: 1, answer: close}]"]
         )  # fmt: skip
-        lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(key.split("."))]
-        self.survives("\n".join(lines) + " " + value + "\n")
-        self.survives("\n".join(lines) + " [" + value + "]\n")
+        for index in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=4, unique=True)):
+            lines[index] = re.sub(r": .*", f": {data.draw(values)}", lines[index], count=1)
+        self.survives("".join(lines))

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,9 +83,12 @@ class Running:
 
     :param words: what follows ``appliance``.
     :param twistd: which twistd.
+    :param through: a command that runs the rest of its words as a command.
     """
 
-    def __init__(self, *words: str, twistd: Path | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, *words: str, twistd: Path | None = None, folder: Path | None = None, through: Sequence[str] = ()
+    ) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if twistd is None:
             twistd = Path(sys.executable).parent / "twistd"
@@ -94,7 +97,7 @@ class Running:
             environment.pop("PYTHONPATH", None)
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [str(twistd), "-n", "--pidfile=", "appliance", *words],
+            [*through, str(twistd), "-n", "--pidfile=", "appliance", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -22,8 +22,14 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from appliance.model import Server, Service, Site, Transport
-from appliance.nat import Nat
+from appliance.errors import DataPathError
+from appliance.events import Event
+from appliance.model import NatPool, Server, Service, Site, Transport
+from appliance.nat import Nat, Traffic
+from appliance.shared.carrying import Carrying
+from appliance.shared.overrides import Overrides
+from appliance.shared.telling import Telling
+from appliance.store import MemoryJournal
 
 Result = TypeVar("Result")
 
@@ -104,6 +110,34 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+class BalancedNat(Nat):
+    """
+    A Nat with what SharedState has to balance its connections, which knows whatever site was opened last.
+
+    :ivar happened: the events of the balancing.
+    """
+
+    def __init__(self, reactor: Any, traffic: Traffic, packet_filter: Any = None) -> None:
+        self.happened: list[Event] = []
+        telling = Telling(MemoryJournal(), self.happened.append)
+        self.carrying = Carrying(reactor.seconds, telling, lambda: None, Overrides())
+        self.client_nat: dict[str, NatPool] = {}
+        self._known: dict[str, Site] = {}
+        super().__init__(reactor, traffic, self.carrying, packet_filter)
+        self.carrying.proceed = self.proceed
+        self.carrying.reset = self.abort_server
+
+    def open(self, address: IPv4Address, site: Site, server: Server) -> None:
+        before, self._known = self._known, {**self._known, site.name: site}
+        self.carrying.configure(self._known, {}, self.client_nat)
+        try:
+            super().open(address, site, server)
+        except DataPathError:
+            self._known = before
+            self.carrying.configure(self._known, {}, self.client_nat)
+            raise
+
+
 class NatCase(TestCase):
     """A Nat on the real reactor's descriptors and a Clock; at its end every opened connection must be closed."""
 
@@ -112,7 +146,8 @@ class NatCase(TestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.tally = Tally()
-        self.nat = Nat(ClockedReactor(self.clock), self.tally)
+        self.nat = BalancedNat(ClockedReactor(self.clock), self.tally)
+        self.carrying = self.nat.carrying
         self.addCleanup(self._check_balance)
 
     async def _check_balance(self) -> None:
@@ -156,7 +191,7 @@ class NatCase(TestCase):
             Service(transport=transport, first_port=port, last_port=port, to=9)
             for port in ports or (free_port(address, kind),)
         ]
-        server = Server(name="server", address=ORIGIN, port=server_port)
+        server = Server(name=f"server {server_port}", address=ORIGIN, port=server_port, retries=1)
         return Site(name=name, pool="public", services=tuple(services), servers=(server,), **more)
 
     def assertListens(self, port: int, *, listens: bool) -> None:

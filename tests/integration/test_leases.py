@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -31,10 +32,10 @@ PERIOD = "period: {base: 4s, minimum: 2s, maximum: 60s, offer: 4s, grace: 1s, co
 class Echo:
     """A server that answers every connection with its name, and goes on until the client ends."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, address: str = "", port: int = 0) -> None:
         self.name = name
-        self.address = own_address()
-        self._listener = socket.create_server((self.address, 0))
+        self.address = address or own_address()
+        self._listener = socket.create_server((self.address, port))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -56,6 +57,9 @@ class Echo:
                 return
 
     def close(self) -> None:
+        # Else the thread that accepts would keep it open for one connection more.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 

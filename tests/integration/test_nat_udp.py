@@ -310,10 +310,10 @@ class Holding(UdpCase):
         await self.exchange(client, server, public, b"1")
         other = self.udp_socket()
         second = attrs.evolve(site.servers[0], name="second", port=other.getsockname()[1])
-        self.nat.open(LEASED, site, second)
+        self.nat.open(LEASED, attrs.evolve(site, servers=(second,)), second)
         await self.exchange(client, server, public, b"2")
         await self.exchange(self.client(), other, public, b"3")
-        self.assertEqual(sorted(flow.server for flow in self.nat.connections()), ["second", "server"])
+        self.assertEqual(sorted(flow.server for flow in self.nat.connections()), ["second", site.servers[0].name])
 
     async def test_a_port_that_is_taken(self) -> None:
         taken = self.udp_socket(LEASED).getsockname()[1]

@@ -23,6 +23,7 @@ from appliance.events import (
     LeaseReclaimed,
     LeaseRecord,
     LeaseReset,
+    Override,
     Pinned,
     PoolExhausted,
     State,
@@ -74,6 +75,10 @@ PINS = st.one_of(
     st.builds(Unpinned, at=INSTANTS, site=NAMES, address=ADDRESSES),
 )
 
+OVERRIDES = st.builds(
+    Override, at=INSTANTS, subject=NAMES, setting=NAMES, value=st.none() | NAMES, configured=st.none() | NAMES
+)
+
 HERE = Clocks("here", 1_700_000_000_123, 86_400_007)
 STEPPED = Clocks("here", 1_600_000_000_000, 90_000_000)
 """Later on the same boot; somebody has set the wall clock back by years."""
@@ -110,7 +115,13 @@ class RoundTripTests(SynchronousTestCase):
     def test_pins(self, event: Event) -> None:
         self.assertEqual(change_of(written(event), STEPPED), event)
 
-    @given(LEASES | FREED | PINS)
+    @given(OVERRIDES)
+    def test_overrides(self, event: Override) -> None:
+        """Set and taken back; why is for people only."""
+        self.assertEqual(change_of(written(event), STEPPED), event)
+        self.assertEqual(written(attrs.evolve(event, reason="it was taken back")), written(event))
+
+    @given(LEASES | FREED | PINS | OVERRIDES)
     def test_no_floats_on_disk(self, what: LeaseRecord | Event) -> None:
         """A YAML 1.1 loader and a JSON parser disagree about some."""
         self.assertNotIn(float, {type(value) for value in written(what).values()})
@@ -133,6 +144,10 @@ class RoundTripTests(SynchronousTestCase):
             self.assertRaises(Damage, change_of, {**good, **change}, HERE)
         del good["longest"]
         self.assertRaises(Damage, change_of, good, HERE)
+        for field in ("subject", "setting", "value", "configured", "at"):
+            good = written(Override(at=1.0, subject="server alpha-1", setting="weight", value="2"))
+            del good[field]
+            self.assertRaises(Damage, change_of, good, HERE)
 
 
 class ClockTests(SynchronousTestCase):

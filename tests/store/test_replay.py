@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import StateError
-from appliance.events import Entry, Event, Fsync, Pinned, State, Unpinned
+from appliance.events import Entry, Event, Fsync, Override, Pinned, State, Unpinned
 from appliance.model import Address
 from appliance.store import Bounds, FileJournal
 from appliance.store.codec import fields_of
@@ -19,6 +20,10 @@ from tests.store.world import Machine, bound, freed, granted, lease, reclaimed, 
 
 PIN = Pinned(at=650.0, site="b.test", address=Address("192.0.2.9"))
 UNPINNED = Unpinned(at=660.0, site="b.test", address=PIN.address)
+WEIGHT = Override(at=670.0, subject="server alpha-1", setting="weight", value="5", configured="1")
+LOWER = attrs.evolve(WEIGHT, at=680.0, value="2")
+DRAINED = Override(at=690.0, subject="server alpha-1", setting="state", value="out-of-service")
+WEIGHT_BACK = attrs.evolve(WEIGHT, at=700.0, value=None)
 STORY: tuple[Event, ...] = (
     granted(1),
     bound(1),
@@ -27,6 +32,10 @@ STORY: tuple[Event, ...] = (
     reclaimed(1),
     freed(1),
     UNPINNED,
+    WEIGHT,
+    DRAINED,
+    LOWER,
+    WEIGHT_BACK,
 )
 PREFIXES: tuple[set[Entry], ...] = (
     set(),
@@ -37,6 +46,10 @@ PREFIXES: tuple[set[Entry], ...] = (
     {lease(1, state=State.COOLING), lease(2, site="b.test"), PIN},
     {freed(1), lease(2, site="b.test"), PIN},
     {freed(1), lease(2, site="b.test")},
+    {freed(1), lease(2, site="b.test"), WEIGHT},
+    {freed(1), lease(2, site="b.test"), WEIGHT, DRAINED},
+    {freed(1), lease(2, site="b.test"), LOWER, DRAINED},
+    {freed(1), lease(2, site="b.test"), DRAINED},
 )
 """What is to be found after so many of the STORY."""
 
@@ -273,19 +286,28 @@ class MergeTests(ReplayCase):
 
     def test_the_last_number_wins(self) -> None:
         """A row may be newer than records that come after it in a journal."""
-        rows = (lease(1, state=State.DRAINING), lease(2, site="b.test"), lease(3), freed(4), PIN)
+        rows = (lease(1, state=State.DRAINING), lease(2, site="b.test"), lease(3), freed(4), PIN, LOWER)
         self.write(SNAPSHOT, "snapshot", 10, *((19, row) for row in rows))
         older = (granted(1), freed(2, "b.test"), freed(3), freed(4, "b.test"), granted(5), UNPINNED, freed(5))
-        self.write(JOURNAL, "journal", 9, *enumerate(older, 11), (20, bound(2, site="b.test")))
-        self.assertEqual(self.found(), {rows[0], bound(2, site="b.test").lease, rows[2], rows[3], PIN, freed(5)})
+        later = bound(2, site="b.test")
+        self.write(JOURNAL, "journal", 9, *enumerate((*older, WEIGHT_BACK), 11), (20, later))
+        known = {rows[0], bound(2, site="b.test").lease, rows[2], rows[3], PIN, LOWER, freed(5)}
+        self.assertEqual(self.found(), known)
 
     def test_what_the_snapshot_knows_to_be_gone(self) -> None:
         """A journal from before the snapshot does not bring it back."""
         self.write(SNAPSHOT, "snapshot", 10)
-        self.write(PREVIOUS, "journal", 0, (3, granted(1)), (4, PIN))
-        self.write(JOURNAL, "journal", 4, (11, granted(2)))
+        self.write(PREVIOUS, "journal", 0, (3, granted(1)), (4, PIN), (5, WEIGHT))
+        self.write(JOURNAL, "journal", 5, (11, granted(2)))
         self.assertEqual(self.found(), {lease(2)})
         self.assertEqual(self.machine.replay().seq, 11)
+
+    def test_what_was_set_stands_in_the_order_of_setting(self) -> None:
+        """The later one may build on the earlier."""
+        self.write(SNAPSHOT, "snapshot", 10, (10, WEIGHT), (10, DRAINED))
+        self.assertEqual(self.machine.found(recover=True).entries, (WEIGHT, DRAINED))
+        self.write(JOURNAL, "journal", 10, (11, LOWER))
+        self.assertEqual(self.machine.found().entries, (DRAINED, LOWER))
 
     def test_an_address_has_one_last_holder(self) -> None:
         """The last one, in the order in which they were freed; and none while it is leased."""

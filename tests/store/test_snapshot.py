@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.errors import JournalError
-from appliance.events import AddressFreed, Entry, Event, LeaseGranted, LeaseRecord, Pinned, State, Unpinned
+from appliance.events import AddressFreed, Entry, Event, LeaseGranted, LeaseRecord, Override, Pinned, State, Unpinned
 from appliance.model import Address
 from appliance.store.replay import JOURNAL, PREVIOUS
 from tests.store.world import Machine, bound, freed, granted, lease, reclaimed, record_all
@@ -28,6 +28,7 @@ class Tables:
         self.leases: dict[tuple[int, str], LeaseRecord] = {}
         self.freed: dict[int, AddressFreed] = {}
         self.pins: dict[str, Pinned] = {}
+        self.overrides: dict[str, Override] = {}
 
     def entries(self) -> Iterator[Entry]:
         """As SharedState does: the keys as they are at the beginning, each entry as it is when its turn comes."""
@@ -35,7 +36,8 @@ class Tables:
             if key in self.leases:
                 yield self.leases[key]
         yield from list(self.freed.values())
-        yield from list(self.pins.values())
+        yield from (pin for pin in list(self.pins.values()) if self.pins.get(pin.site) is pin)
+        yield from (each for each in list(self.overrides.values()) if self.overrides.get(each.subject) is each)
 
     def everything(self) -> frozenset[Entry]:
         return frozenset(self.entries())
@@ -49,6 +51,13 @@ class Tables:
                 return Unpinned(at=pin.at, site=site, address=pin.address)
             self.pins[site] = Pinned(at=700.0, site=site, address=address)
             return self.pins[site]
+        if verb in ("set", "take back"):
+            value = str(number) if verb == "set" else None
+            self.overrides.pop(site, None)
+            override = Override(at=700.0, subject=site, setting="weight", value=value)
+            if verb == "set":
+                self.overrides[site] = override
+            return override
         if key in self.leases and verb == "free":
             del self.leases[key]
             self.freed.pop(number, None)
@@ -63,7 +72,9 @@ class Tables:
 
 
 CHANGES = st.tuples(
-    st.sampled_from(["grant", "bind", "reclaim", "free", "free", "pin"]), st.integers(1, 4), st.sampled_from(SITES)
+    st.sampled_from(["grant", "bind", "reclaim", "free", "free", "pin", "set", "take back"]),
+    st.integers(1, 4),
+    st.sampled_from(SITES),
 )
 STEPS = st.lists(CHANGES | st.sampled_from(["turn", "turn", "job", "job", "job", "snapshot", "crash"]), max_size=60)
 

@@ -1,0 +1,190 @@
+"""
+What people and programs may ask about balancing and client NAT pools; nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import IPv4Network
+
+import attrs
+
+from appliance.balancing import Administrative, ClientRow, Operational, Override, VirtualRow, VirtualState
+from appliance.control.subjects import Subject, Subjects
+from appliance.control.words import Row, client_place, virtual_place
+from appliance.model import Address, Transport
+from appliance.ports import Level
+from appliance.shared import SharedState
+from appliance.views import client_row, nat_pool_row, server_row, span, virtual_row
+
+MOST_NAMED = 8
+"""Failed servers, and failed virtual servers, that an alarm names; the rest is counted."""
+
+Wall = Callable[[float], float]
+
+
+class Carried:
+    """
+    :param unix: makes what turns an instant of the process's clock into Unix time.
+    """
+
+    def __init__(self, state: SharedState, unix: Callable[[], Wall]) -> None:
+        self._state = state
+        self._carrying = state.carrying
+        self._unix = unix
+        self._subjects = Subjects(state)
+
+    # -- lists -----------------------------------------------------------------------------------------------------
+
+    def virtuals(self, *, name: str = "", after: str = "", limit: int) -> list[Row]:
+        """
+        Virtual servers by site, bind id and port; O(all of them).
+
+        :param name: only these, as a person names them; :class:`Subjects` has the rules.
+        :param after: only what comes after the one of this name.
+        :raises RequestError: there are no such ones.
+        """
+        wanted = self._subjects.virtual(name) if name else None
+        return self.virtuals_of(wanted, after=after, limit=limit)
+
+    def virtuals_of(self, wanted: Subject | None, *, after: str = "", limit: int) -> list[Row]:
+        """As :meth:`virtuals`."""
+        bound = virtual_place(after) if after else None
+        found = (
+            row
+            for row in self._carrying.virtuals()
+            if (wanted is None or wanted.covers(row.name)) and (bound is None or virtual_place(row.name) > bound)
+        )
+        chosen = heapq.nsmallest(limit, found, key=lambda row: virtual_place(row.name))
+        overrides = self._by_subject()
+        return [virtual_row(row, overrides_of(row, overrides), self._addresses(row.site)) for row in chosen]
+
+    def servers(self, *, name: str = "", after: str = "", limit: int) -> list[Row]:
+        """
+        Real servers by name; O(all of them).
+
+        :param name: only this one.
+        :raises RequestError: there is no such one.
+        """
+        return self.servers_of(self._subjects.real(name) if name else None, after=after, limit=limit)
+
+    def servers_of(self, wanted: Subject | None, *, after: str = "", limit: int) -> list[Row]:
+        """As :meth:`servers`."""
+        found = (
+            row for row in self._carrying.servers() if row.name > after and (wanted is None or row.name == wanted.name)
+        )
+        chosen = heapq.nsmallest(limit, found, key=lambda row: row.name)
+        overrides, now, unix = self._by_subject(), self._state.now(), self._unix()
+        return [server_row(row, overrides.get(f"server {row.name}", ()), now, unix) for row in chosen]
+
+    def clients(self, *, after: str = "", limit: int) -> list[Row]:
+        """
+        Who is assigned to what, by virtual server and client; O(all of them).
+
+        Those of the file that a person took out are here too.
+
+        :param after: only what comes after this row, given as its ``virtual client``.
+        """
+        bound = client_place(after) if after else None
+        rows = self._carrying.clients()
+        count = len(rows)
+        rows += [taken_out(each) for each in self._carrying.overrides() if each.value == "unassigned"]
+        placed = ((place_of_client(row), index) for index, row in enumerate(rows))
+        chosen = heapq.nsmallest(limit, (each for each in placed if bound is None or each[0] > bound))
+        # Those of bind id 0 compete whatever its state.
+        out = {
+            row.name for row in self._carrying.virtuals() if row.bind_id and row.state is VirtualState.OUT_OF_SERVICE
+        }
+        now, unix = self._state.now(), self._unix()
+        found = []
+        for _, index in chosen:
+            state = "not-in-use" if rows[index].virtual in out else "in-use"
+            found.append(client_row(rows[index], state if index < count else "unassigned", now, unix))
+        return found
+
+    def nat_pools(self) -> list[Row]:
+        """Each client NAT pool, once for TCP and once for UDP."""
+        unix = self._unix()
+        return [nat_pool_row(pool, transport, counts, unix) for pool, transport, counts in self._carrying.nat_pools()]
+
+    def overrides(self) -> list[Row]:
+        """What persons have changed, and what the file says of it."""
+        return [attrs.asdict(each) for each in self._carrying.overrides()]
+
+    # -- what is wrong ---------------------------------------------------------------------------------------------
+
+    def alarms(self) -> list[str]:
+        """
+        Failed servers, failed virtual servers, and client NAT pools with little left.
+
+        What a person took out of service is no alarm.
+        """
+        found = _few("server", self._failed_servers())
+        failed = [row.name for row in self._carrying.virtuals() if row.state is VirtualState.FAILED]
+        why = "failed: nothing that is available to it takes new connections"
+        found += _few("virtual server", [(name, why) for name in failed])
+        now = self._state.now()
+        for config, transport, counts in self._carrying.nat_pools():
+            pool = f"client NAT pool {config.name}, {transport.value}"
+            if counts.level is Level.EXHAUSTED:
+                since = span(now - counts.since)
+                found.append(f"{pool}: exhausted for {since}; {counts.refusals} connections were refused so far")
+            elif counts.level is Level.LOW:
+                found.append(f"{pool}: low; {counts.taken} pairs in use, {counts.resting} rest, {counts.free} free")
+        return found
+
+    def _failed_servers(self) -> list[tuple[str, str]]:
+        failed = []
+        for row in self._carrying.servers():
+            if row.administrative is not Administrative.IN_SERVICE or row.leaving:
+                continue
+            if row.operational is Operational.FAILED:
+                failed.append((row.name, f"failed, {row.ditched} ditched in a row; tested in {span(row.retried_in)}"))
+            elif row.operational is Operational.TESTING:
+                failed.append((row.name, "failed, and is tested with the next connection"))
+        return failed
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _by_subject(self) -> Mapping[str, Sequence[Override]]:
+        found: dict[str, list[Override]] = {}
+        for override in self._carrying.overrides():
+            found.setdefault(override.subject, []).append(override)
+        return found
+
+    def _addresses(self, site: str) -> list[Address]:
+        """Where clients of a site are sent now."""
+        state = self._state
+        pin, known = state.pins.of(site), state.sites.get(site)
+        table = state.tables().get(known.pool) if known is not None else None
+        pinned = [pin.address] if pin is not None and pin.standing else []
+        return [*pinned, *(lease.address for lease in (table.answered(site) if table is not None else ()))]
+
+
+def overrides_of(row: VirtualRow, by_subject: Mapping[str, Sequence[Override]]) -> Iterable[Override]:
+    """What was changed about one virtual server, after what was changed about all ports of its bind id."""
+    yield from by_subject.get(f"virtual {row.site}:0:{row.bind_id}", ())
+    if row.transport is Transport.UDP:
+        yield from by_subject.get(f"virtual {row.site}:0/udp:{row.bind_id}", ())
+    if row.port:
+        yield from by_subject.get(f"virtual {row.name}", ())
+
+
+def taken_out(override: Override) -> ClientRow:
+    """The assignment of the file that a person took out."""
+    client = IPv4Network(override.setting.removeprefix("client "))
+    return ClientRow(client=client, virtual=override.subject.removeprefix("virtual "), by="by hand", ends_in=math.inf)
+
+
+def place_of_client(row: ClientRow) -> tuple[tuple[str, int, int, bool], int, int]:
+    """Where it stands in the list; :func:`client_place` says the same of text."""
+    return virtual_place(row.virtual), int(row.client.network_address), row.client.prefixlen
+
+
+def _few(what: str, failed: Sequence[tuple[str, str]]) -> list[str]:
+    """An alarm for each of the first, and one for the rest."""
+    found = [f"{what} {name}: {why}" for name, why in failed[:MOST_NAMED]]
+    more = len(failed) - MOST_NAMED
+    return [*found, f"{more} more {what}s: failed; 'appliance {what.split()[0]}s' lists them"] if more > 0 else found

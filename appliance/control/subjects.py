@@ -1,0 +1,143 @@
+"""
+Who is meant: how people name servers and virtual servers (5.10).
+
+A virtual server is ``SITE[:PORT[/udp][:BIND]]``, or the same with a leased address in place of the site, which then
+means the site that holds it; port and bind id are 0 where they are not said, and port 0 is all ports of the bind id.  A
+real server is a name of the configuration, or ``ADDRESS[:PORT]``.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import attrs
+
+from appliance.errors import BalancingError, RequestError
+from appliance.model import UDP_KEYS, Address
+from appliance.shared import SharedState
+
+REAL, VIRTUAL = "real", "virtual"
+_PREFIXES = {REAL: "server ", VIRTUAL: "virtual "}
+
+
+@attrs.frozen
+class Subject:
+    """
+    A server or virtual server that is there.
+
+    :param kind: :data:`REAL` or :data:`VIRTUAL`.
+    :param name: ``NAME``, or ``SITE:PORT[/udp]:BIND``.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """As the balancing knows it."""
+        return _PREFIXES[self.kind] + self.name
+
+    def covers(self, virtual: str) -> bool:
+        """Is the virtual server ``SITE:PORT[/udp]:BIND`` this one, or one of its bind id where port 0 means all?"""
+        site, port, bind_id = self.name.split(":")
+        if self.name == virtual:
+            return True
+        other_site, other_port, other_bind_id = virtual.split(":")
+        if (site, bind_id) != (other_site, other_bind_id) or port not in ("0", "0/udp"):
+            return False
+        return port == "0" or other_port.endswith("/udp")
+
+
+class Subjects:
+    """Finds them."""
+
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
+
+    def real(self, text: str) -> Subject:
+        """:raises BalancingError: there is no such server, or the address is several."""
+        return self._known(REAL, text)
+
+    def virtual(self, text: str) -> Subject:
+        """:raises RequestError: there is no such virtual server, or several hold the address."""
+        return self._known(VIRTUAL, self.virtual_text(text))
+
+    def either(self, text: str, kind: str = "") -> Subject:
+        """
+        :param kind: :data:`REAL` or :data:`VIRTUAL`, where it is known.
+        :raises RequestError: there is neither, or both.
+        """
+        if kind not in ("", REAL, VIRTUAL):
+            raise RequestError("invalid", f"found '{kind}'; allowed: real or virtual", field="kind")
+        found: list[Subject] = []
+        problems: list[RequestError] = []
+        for each, find in ((REAL, self.real), (VIRTUAL, self.virtual)):
+            if kind in ("", each):
+                try:
+                    found.append(find(text))
+                except RequestError as problem:
+                    problems.append(problem)
+        if len(found) > 1:
+            message = f"{text} is a real and a virtual server; write 'real {text}' or 'virtual {text}'"
+            raise RequestError("ambiguous", message, field="name")
+        if found:
+            return found[0]
+        telling = [problem for problem in problems if problem.code != "not-found"]
+        if not telling and "." in text.partition(":")[0] and ":" in text:
+            # Who writes a port of a site, or of an address, wants to know which there are.
+            telling = problems[-1:]
+        if telling or len(problems) == 1:
+            first = (telling or problems)[0]
+            raise RequestError(first.code, str(first), field="name")
+        message = f"no real or virtual server '{text}'; 'appliance servers' and 'appliance virtuals' list them"
+        raise RequestError("not-found", message, field="name")
+
+    def virtual_text(self, text: str) -> str:
+        """
+        ``SITE...`` of what may be ``ADDRESS...``; whether there is such a virtual server is not looked at.
+
+        :raises RequestError: nobody holds the address, or several sites that have the port do.
+        """
+        holder, colon, rest = text.partition(":")
+        try:
+            address = IPv4Address(holder)
+        except ValueError:
+            return text
+        sites = self.holders(address)
+        if not sites:
+            raise RequestError("not-found", f"nobody holds {address}", field="virtual")
+        having = [site for site in sites if self._has(site, rest.partition(":")[0])]
+        if len(having) != 1:
+            if having:
+                listed = ", ".join(f"{site}{colon}{rest}" for site in having)
+                raise RequestError("ambiguous", f"several sites hold {address}: {listed}", field="virtual")
+            what = f"no site at {address} has that port; there is {', '.join(sites)}"
+            raise RequestError("not-found", what, field="virtual")
+        return f"{having[0]}{colon}{rest}"
+
+    def holders(self, address: Address) -> list[str]:
+        """The sites that are answered with ``address``, or have it for good."""
+        sites = [
+            lease.site
+            for table in self._state.tables().values()
+            for lease in table.holders(address)
+            if lease.state.value != "cooling"
+        ]
+        pin = self._state.pins.at(address)
+        if pin is not None and pin.standing:
+            sites.append(pin.site)
+        return sorted(set(sites))
+
+    def _has(self, name: str, port: str) -> bool:
+        """Has the site that port?  What is no port, or 0, everybody has: the balancing says what is wrong with it."""
+        number, _, transport = port.partition("/")
+        site = self._state.sites.get(name)
+        if site is None or not number.isascii() or not number.isdigit() or int(number) == 0:
+            return True
+        return int(number) + (UDP_KEYS if transport == "udp" else 0) in site.keys
+
+    def _known(self, kind: str, text: str) -> Subject:
+        prefix = _PREFIXES[kind]
+        try:
+            return Subject(kind, self._state.carrying.canonical(prefix + text).removeprefix(prefix))
+        except BalancingError as problem:
+            raise BalancingError(problem.code, str(problem), field=kind) from None

@@ -1,0 +1,177 @@
+"""
+The way to a server: a place in a queue, dialling, another try, another server.
+
+::
+
+    follow --Wait--> WAITING --proceed--> DIALLING --connected--> the connection has its server
+       |                |                   |  ^
+       +---Route--------+-------------------+  +--- failed: the same server again, or another one
+       |                                    |
+       +---Refused, no place in time--------+---Refused--> the connection gives up
+
+Where to go, the balancing says each time; this only goes there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import typing
+
+from appliance.balancing import Refused, Route, Ticket, Wait
+from appliance.model import Server, Site, Transport
+from appliance.nat.dial import Dial
+from appliance.nat.fabric import EXHAUSTED, Fabric
+from appliance.ports import Block
+
+_TAKEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Errors that speak of a source: somebody else has it, or the host has not got its address."""
+MOST_SOURCES = 3
+"""Pairs that one attempt tries: another program may have one of them."""
+
+
+class Traveller(typing.Protocol):
+    """Who is on the way; hears exactly one of these, perhaps before :meth:`Approach.follow` returns."""
+
+    def reached(self, sock: socket.socket) -> None: ...
+    def unreached(self, why: str, *, rule: bool) -> None: ...
+
+    def look_at(self, at: float) -> None:
+        """:meth:`Approach.expired` is to be called then, unless its deadline is another by then."""
+
+
+class Approach:
+    """
+    :param ticket: what the balancing knows the connection by.
+    :ivar server: where it is going, or has got; None while it waits for its first server.
+    :ivar source: its source, which is given back by who has it in the end.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_dial",
+        "_fabric",
+        "_route",
+        "_site",
+        "_sources_tried",
+        "_traveller",
+        "server",
+        "source",
+        "ticket",
+    )
+
+    def __init__(self, fabric: Fabric, site: Site, ticket: Ticket, traveller: Traveller) -> None:
+        self._fabric = fabric
+        self._site = site
+        self._traveller = traveller
+        self._dial: Dial | None = None
+        self._route: Route | None = None
+        self._deadline: float | None = None
+        self._sources_tried = 0
+        self.ticket = ticket
+        self.server: Server | None = None
+        self.source: Block | None = None
+
+    def follow(self, decision: Route | Wait | Refused) -> None:
+        """Do what the balancing has decided."""
+        fabric = self._fabric
+        if isinstance(decision, Route):
+            self._route = decision
+            self.server = decision.server
+            if decision.after:
+                self._expire_in(decision.after)
+            else:
+                self._go(decision)
+        elif isinstance(decision, Wait):
+            self._route = None
+            fabric.waiting[self.ticket] = self
+            self._expire_in(self._site.timeouts.connect)
+        else:
+            self._end()
+            self._traveller.unreached(decision.why.value, rule=self.server is None)
+
+    def proceed(self, decision: Route | Refused) -> None:
+        """It waited, and this is what becomes of it."""
+        self.follow(decision)
+
+    def cancel(self) -> None:
+        """Nothing more is heard.  Idempotent; the source stays with who asks for it."""
+        self._end()
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+
+    def deadline(self) -> float | None:
+        return self._deadline
+
+    def expired(self) -> None:
+        route = self._route
+        if route is None:
+            self._end()
+            self._traveller.unreached("no place became free in time", rule=True)
+        elif self._dial is None:
+            self._go(route)
+        else:
+            self._dial.cancel()
+            self._dial = None
+            self._try_on("no answer in time")
+
+    # -- dialling ----------------------------------------------------------------------------------------------------
+
+    def dialled(self, sock: socket.socket) -> None:
+        self._dial = None
+        self._end()
+        self._traveller.reached(sock)
+
+    def dial_failed(self, error: int) -> None:
+        self._dial = None
+        if error in EXHAUSTED:
+            self._fabric.out_of_descriptors(os.strerror(error))
+            self._end()
+            self._traveller.unreached(os.strerror(error), rule=False)
+        elif self.source is not None and error in _TAKEN and self._sources_tried < MOST_SOURCES:
+            self.give_source_back()
+            assert self._route is not None
+            self._go(self._route)
+        else:
+            self._try_on(os.strerror(error))
+
+    def _go(self, route: Route) -> None:
+        fabric = self._fabric
+        pool = self._site.client_nat
+        if pool is not None and self.source is None:
+            self.source = fabric.balance.take_source(pool, Transport.TCP)
+            self._sources_tried += 1
+            if self.source is None:
+                fabric.counters.sources_exhausted += 1
+                fabric.no_source(f"{pool}, for {self._site.name}")
+                self._end()
+                self._traveller.unreached(f"client NAT pool {pool} has no pair left", rule=True)
+                return
+        pair = self.source.pair if self.source is not None else None
+        self._expire_in(self._site.timeouts.connect)
+        dial = self._dial = Dial(fabric, (route.host, route.port), self, pair, self._site.timeouts.keepalive)
+        dial.start()
+
+    def _try_on(self, why: str) -> None:
+        fabric = self._fabric
+        route = self._route
+        assert route is not None
+        fabric.connect_failed(f"{self._site.name} to {route.host} port {route.port}: {why}")
+        self._sources_tried = 0
+        self.follow(fabric.balance.failed(self.ticket))
+
+    def give_source_back(self) -> None:
+        """Idempotent."""
+        source, self.source = self.source, None
+        if source is not None and self._site.client_nat is not None:
+            self._fabric.balance.give_source(self._site.client_nat, Transport.TCP, source)
+
+    def _expire_in(self, seconds: float) -> None:
+        at = self._deadline = self._fabric.seconds() + seconds
+        self._traveller.look_at(at)
+
+    def _end(self) -> None:
+        self._deadline = None
+        self._fabric.waiting.pop(self.ticket, None)

@@ -1,0 +1,144 @@
+"""The API as bytes: lists of the balancing with their parts, orders, and errors with code, message and field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.control import Changing, Reading, api_factory
+from appliance.control.web import ORDERS
+from tests.control.world import MAIL, WWW, World
+
+FLOW = {"number": 1, "transport": "tcp"}
+
+
+class Api:
+    """What a client of the control socket has."""
+
+    def __init__(self, world: World) -> None:
+        reading = Reading(
+            world.state,
+            name="ams1",
+            version="0",
+            flows=lambda: [dict(FLOW)],
+            counters=lambda: {"refused": 2, "turned_away": 0},
+            asked=dict,
+            find=None,
+            wall=lambda: 1000.0,
+        )
+        changing = Changing(world.state, reload=lambda: (True, ""), used_for=lambda address: None, snapshot=None)
+        self._factory = api_factory(reading, changing, world.orders, world.clock)
+        self._factory.startFactory()
+        self.stop = self._factory.stopFactory
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """(status, JSON); None where there is no answer yet."""
+        data = json.dumps(body).encode() if body is not None else b""
+        protocol = self._factory.buildProtocol(None)
+        assert protocol is not None
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        head = f"{method} /api/v1/{path} HTTP/1.0\r\ncontent-length: {len(data)}\r\n\r\n"
+        protocol.dataReceived(head.encode() + data)
+        answer = transport.value()
+        if not answer:
+            return 0, None
+        lines, _, content = answer.partition(b"\r\n\r\n")
+        return int(lines.split()[1]), json.loads(content)
+
+
+class ApiTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.world = World()
+        self.api = Api(self.world)
+        self.addCleanup(self.api.stop)
+
+    def get(self, path: str) -> Any:
+        status, found = self.api.ask("GET", path)
+        self.assertEqual(status, 200, found)
+        return found
+
+    def test_lists(self) -> None:
+        for what, key in (("virtuals", "virtual"), ("servers", "server"), ("clients", "client"), ("nat-pools", "pool")):
+            found = self.get(what)
+            self.assertTrue(found["items"][0][key])
+            self.assertIsNone(found["next"])
+        self.assertEqual(self.get("connections")["items"], [FLOW])
+
+    def test_parts(self) -> None:
+        for what in ("virtuals", "servers", "clients"):
+            whole, parts, after = self.get(what)["items"], [], ""
+            while after is not None:
+                found = self.get(f"{what}?limit=2&after={after.replace(' ', '+')}")
+                parts += found["items"]
+                after = found["next"]
+            self.assertEqual(parts, whole)
+        self.assertEqual(self.api.ask("GET", "virtuals?after=x")[0], 400)
+
+    def test_by_name(self) -> None:
+        self.assertEqual(len(self.get(f"virtuals?name={WWW.name}:80")["items"]), 1)
+        self.assertEqual(len(self.get("servers?name=10.0.0.2")["items"]), 1)
+        self.assertEqual(self.api.ask("GET", "servers?name=nobody")[0], 404)
+
+    def test_status(self) -> None:
+        """Counters of the NAT that are not 0, what persons changed, and failed servers as alarms."""
+        self.world.fail("beta")
+        self.world.order("real", real="alpha", weight=5)
+        found = self.get("status")
+        self.assertEqual(found["nat"], {"refused": 2})
+        self.assertEqual([row["subject"] for row in found["overrides"]], ["server alpha"])
+        self.assertIn("server beta: failed", found["alarms"][0])
+
+    def test_orders(self) -> None:
+        """Each verb is one of the API."""
+        for verb, request in (
+            ("virtual", {"virtual": f"{WWW.name}:80:9", "state": "in-service"}),
+            ("real", {"real": "alpha", "weight": 4}),
+            ("bind", {"virtual": WWW.name, "real": "spare"}),
+            ("unbind", {"virtual": WWW.name, "real": "spare"}),
+            ("assign", {"virtual": f"{WWW.name}:80:1", "client": "203.0.113.7"}),
+            ("unassign", {"virtual": f"{WWW.name}:80:1", "client": "203.0.113.7"}),
+            ("backup", {"name": WWW.name, "backup": MAIL.name}),
+            ("out-of-service", {"name": "beta"}),
+            ("in-service", {"name": "beta"}),
+            ("drain", {"name": "beta"}),
+            ("revert", {"name": "beta"}),
+        ):
+            status, found = self.api.ask("POST", verb, request)
+            self.assertEqual((status, bool(found.get("changed"))), (200, True), (verb, found))
+        self.assertEqual(len(ORDERS), 11)
+        self.assertEqual(self.world.server("alpha")["weight"], 4)
+
+    def test_errors(self) -> None:
+        """Status, code and field; an unknown virtual server in 'assign' stores nothing (5.10)."""
+        for verb, request, status, code, field in (
+            ("assign", {"virtual": f"{WWW.name}:80:9", "client": "203.0.113.7"}, 404, "not-found", "virtual"),
+            ("real", {"real": "alpha", "weight": -1}, 400, "invalid", "weight"),
+            ("drain", {}, 400, "invalid", "name"),
+            ("drain", {"name": "alpha", "now": True}, 400, "unknown-field", "now"),
+            ("virtual", {"virtual": "10.0.0.1", "state": "in-service"}, 404, "not-found", "virtual"),
+        ):
+            found_status, found = self.api.ask("POST", verb, request)
+            error = found["error"]
+            self.assertEqual((found_status, error["code"], error["field"]), (status, code, field), error)
+            self.assertTrue(error["message"])
+        self.assertEqual(self.api.ask("GET", "drain")[0], 405)
+        self.assertEqual(self.world.journal.events, [])
+
+    def test_a_name_that_is_several(self) -> None:
+        world = World(sharing=True)
+        address = world.lease(WWW.name)
+        world.lease(MAIL.name)
+        api = Api(world)
+        self.addCleanup(api.stop)
+        status, found = api.ask("POST", "virtual", {"virtual": address})
+        self.assertEqual((status, found["error"]["code"]), (409, "ambiguous"))
+
+    def test_the_answer_waits_for_the_disk(self) -> None:
+        """Whoever has read it may pull the plug."""
+        self.world.journal.slow = True
+        self.assertEqual(self.api.ask("POST", "real", {"real": "alpha", "weight": 4}), (0, None))
+        self.world.journal.write()

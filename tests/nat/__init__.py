@@ -1,0 +1,1 @@
+"""Tests of the NAT proxy's parts that need no peer."""

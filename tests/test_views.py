@@ -1,0 +1,165 @@
+"""Rows and answers as people see them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.model import Endpoint, Pair, Transport
+from appliance.nat.traffic import Flow
+from appliance.views import as_table, flow_row, for_people, order_text, status_text
+from tests.control.world import CLIENT, UNIX, WWW, World
+
+FLOW = Flow(
+    transport=Transport.TCP,
+    client=Endpoint(IPv4Address("198.51.100.7"), 4711),
+    address=IPv4Address("203.0.113.9"),
+    port=80,
+    site="www.example.test",
+    server="alpha",
+    from_client_bytes=1,
+    from_server_bytes=2,
+    age=63.04,
+    state="open",
+    number=12,
+    buddy=7,
+    bind_id=1,
+    source=Pair(IPv4Address("10.9.0.1"), 1024),
+    attempts=2,
+)
+
+
+class PeopleTests(SynchronousTestCase):
+    def shown(self, what: str, rows: list[dict[str, Any]]) -> list[list[object]]:
+        return [list(row.values()) for row in for_people(what, rows, UNIX)]
+
+    def test_connections(self) -> None:
+        """With number, instance, source, attempts and buddy; a dash where there is none."""
+        waiting = attrs.evolve(FLOW, number=13, buddy=0, source=None, server="", state="waiting", attempts=0, bind_id=0)
+        rows = [flow_row(flow) for flow in (FLOW, waiting)]
+        client, site = "198.51.100.7:4711", "www.example.test"
+        self.assertEqual(
+            self.shown("connections", rows),
+            [
+                [12, "tcp", client, "203.0.113.9", 80, site, 1, "alpha", "10.9.0.1:1024", 2, 7, "open", "1m03s"],
+                [13, "tcp", client, "203.0.113.9", 80, site, 0, "-", "-", 0, "-", "waiting", "1m03s"],
+            ],
+        )
+
+    def test_virtuals(self) -> None:
+        """What a person changed has what the file says beside it."""
+        world = World()
+        name = f"{WWW.name}:80:0"
+        first = [name, "-", "in-service", "least-connections", "alpha beta", "-", 0, "0/3", 0]
+        self.assertEqual(self.shown("virtuals", [world.virtual(name)]), [first])
+        world.order("bind", virtual=name, real="spare")
+        world.order("unbind", virtual=name, real="alpha")
+        world.order("backup", name=name, backup="mail.example.test")
+        world.order("out_of_service", name=WWW.name)
+        [row] = self.shown("virtuals", [world.virtual(name)])
+        state, servers = "out-of-service (file: in-service)", "beta spare (file: beta alpha)"
+        backup = "mail.example.test (file: none)"
+        self.assertEqual(row, [name, "-", state, "least-connections", servers, backup, 0, "0/3", 0])
+        [row] = self.shown("virtuals", [world.virtual(f"{WWW.name}:80:2")])
+        self.assertEqual(row[1:6], ["unwelcome", "in-service", "least-connections", "(close)", "-"])
+
+    def test_servers(self) -> None:
+        """Connections of the most, ditched of the threshold, and when a failed one is tested."""
+        world = World()
+        world.connect()
+        self.assertEqual(
+            self.shown("servers", [world.server("alpha"), world.server("beta")]),
+            [
+                ["alpha", "10.0.0.1:80", "in-service", 1, "-", 1, 0, 2, "0/8", 1, "-", "0.9ms", "-"],
+                ["beta", "10.0.0.2", "in-service", 1, "-", 0, 0, "-", "0/1", 0, "-", "-", "-"],
+            ],
+        )
+        world.order("real", real="alpha", weight=5, threshold=3, max_connections=0)
+        world.order("drain", name="alpha")
+        world.fail("beta")
+        [alpha, beta] = self.shown("servers", [world.server("alpha"), world.server("beta")])
+        self.assertEqual(alpha[2], "draining (file: in-service)")
+        self.assertEqual([alpha[column] for column in (3, 7, 8)], ["5 (file: 1)", "- (file: 2)", "0/3 (file: 8)"])
+        self.assertEqual([beta[column] for column in (2, 8, 12)], ["failed", "1/1", "1m00s"])
+
+    def test_what_is_special_about_a_server(self) -> None:
+        """It grows back into its weight, has left the file, or never was in it."""
+        world = World()
+        world.order("real", real="10.0.0.77", state="in-service", weight=7)
+        made = world.server("10.0.0.77")
+        [row] = self.shown("servers", [made])
+        self.assertEqual(row[:4], ["10.0.0.77", "10.0.0.77", "in-service (not in the file)", "7 (file: 1)"])
+        [row] = self.shown("servers", [{**world.server("alpha"), "share": 0.3, "leaving": True}])
+        self.assertEqual((row[2], row[4]), ("in-service, leaving", "30%"))
+
+    def test_clients(self) -> None:
+        world = World()
+        world.order("unassign", virtual=f"{WWW.name}:80:1", client="198.51.100.0/24")
+        rows = self.shown("clients", world.carried.clients(limit=9))
+        name = f"{WWW.name}:80:1"
+        self.assertIn(["198.51.100.0/24", name, "by hand", "unassigned (file: assigned)", "never"], rows)
+        held = {**world.carried.clients(limit=1)[0], "by": "behaviour", "ends_at": UNIX + 30}
+        self.assertEqual(self.shown("clients", [held])[0][2:], ["behaviour", "in-use", "30.0s"])
+
+    def test_nat_pools(self) -> None:
+        world = World()
+        world.clock.advance(61)
+        world.state.carrying.take_source("snat", Transport.TCP)
+        [tcp, _] = for_people("nat-pools", world.carried.nat_pools(), UNIX + 61)
+        self.assertEqual(list(tcp.values()), ["snat", "tcp", "ok", "1m01s", 1, 7, 0, 0, 8, 64512, 1, 2, 0])
+
+    def test_all_lists_are_tables(self) -> None:
+        world = World()
+        for what in ("virtuals", "servers", "clients"):
+            rows = getattr(world.carried, what)(limit=99)
+            lines = as_table(for_people(what, rows, UNIX)).splitlines()
+            self.assertEqual(len(lines), len(rows) + 1)
+
+
+class TextTests(SynchronousTestCase):
+    def said(self, world: World, verb: str, **request: Any) -> list[str]:
+        return order_text(world.order(verb, **request), UNIX).splitlines()
+
+    def test_orders(self) -> None:
+        """What was ordered and what the file says; without an order the thing itself."""
+        world = World()
+        site = WWW.name
+        self.assertEqual(
+            self.said(world, "real", real="alpha", weight=5, threshold=8),
+            ["alpha: weight 5 (file: 1)", "alpha: threshold 8, as in the file"],
+        )
+        self.assertEqual(
+            self.said(world, "assign", virtual=f"{site}:80:1", client="203.0.113.7"),
+            [f"{site}:80:1: client 203.0.113.7/32 assigned (file: unassigned)"],
+        )
+        self.assertEqual(
+            self.said(world, "virtual", virtual=f"{site}:80:7", state="in-service"),
+            [f"{site}:80:7: made, not in the file"],
+        )
+        self.assertEqual(
+            self.said(world, "revert", name=f"{site}:80:7"), [f"{site}:80:7: removed, for it is not in the file"]
+        )
+        world.connect(CLIENT + 1)
+        self.assertEqual(self.said(world, "drain", name="alpha")[1], "alpha: 1 connection left")
+        self.assertEqual(self.said(world, "drain", name="beta")[1], "beta: empty")
+        self.assertEqual(len(self.said(world, "real", real="alpha")), 2)
+
+    def test_status(self) -> None:
+        """A line for each thing that a person changed, and the NAT's counters."""
+        world = World()
+        world.order("real", real="alpha", weight=5)
+        status = {
+            **dict.fromkeys(("name", "version", "journal"), "-"),
+            **dict.fromkeys(("pid", "uptime", "sites", "connections", "now"), 0),
+            **{key: {} for key in ("dns", "grants", "events")},
+            **{key: [] for key in ("alarms", "secondaries")},
+            "addresses": dict.fromkeys(("addresses", "leased", "free", "cooling", "declined"), 0),
+            "nat": {"refused": 2, "turned_away": 1},
+            "overrides": world.carried.overrides(),
+        }
+        lines = status_text(status).splitlines()
+        self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
+        self.assertIn("nat: refused 2, turned_away 1", lines)
