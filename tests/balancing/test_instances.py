@@ -44,6 +44,12 @@ class AssignmentTests(SynchronousTestCase):
         self.assertEqual([name_of(driver.open(260, port)) for port in (80, 443)], ["p", "q"])
         self.assertEqual([name_of(driver.open(300, port)) for port in (80, 443)], ["p", "a"])
 
+    def test_a_prefix_in_two_instances(self) -> None:
+        """Is the lower bind id's."""
+        pair = preferred(), instance(2, clients=(PREFERRED,), servers=servers("q"))
+        for instances in (pair, pair[::-1]):
+            self.assertEqual(name_of(Driver(site(instances=instances)).open(MEMBER)), "p")
+
     def test_out_of_service_instances_do_not_compete(self) -> None:
         """Their clients are general for that time."""
         driver = Driver(site(instances=(preferred(in_service=False),)))
@@ -138,6 +144,17 @@ class SpillTests(SynchronousTestCase):
         driver = Driver(both)
         self.assertEqual(Counter(name_of(driver.open(number)) for number in (GUEST, MEMBER) * 6)["b"], 4)
 
+    def test_tests_of_general_servers(self) -> None:
+        """Are not for preferred clients, unless they have no server of their own."""
+        general = server("a", threshold=1, retries=1, retry_after=5.0)
+        driver = Driver(site(servers=(general, server("b")), instances=(preferred(),)))
+        driver.fail(driver.route(GUEST).ticket)
+        driver.pass_time(5.0)
+        self.assertEqual(driver.state("a"), "testing")
+        self.assertEqual(name_of(driver.route(MEMBER).ticket), "p")
+        self.take_out(driver, "p")
+        self.assertEqual([name_of(driver.route(MEMBER).ticket) for _ in range(2)], ["a", "b"])
+
     def test_spill_then_backup(self) -> None:
         """Bound, spill, backup: in this order."""
         other = "sorry.example.test"
@@ -171,6 +188,12 @@ class LendTests(SynchronousTestCase):
                     self.assertEqual(name_of(driver.open(GUEST)), "p")
                 else:
                     self.assertEqual(driver.refused(GUEST), Why.FAILED)
+
+    def test_an_instance_that_is_out_of_service(self) -> None:
+        """Lends nothing."""
+        driver = self.driver(lend=True)
+        driver.order(f"virtual {NAME}:0:1", "state", "out-of-service")
+        self.assertEqual([name_of(driver.open(GUEST)), driver.refused(GUEST)], ["a", Why.BUSY])
 
     def test_who_waits_gets_one_that_becomes_idle(self) -> None:
         """Not one that still has a connection."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Refused, Route, State, Wait, Why
 from appliance.balancing.events import QueueFull
-from appliance.model import Spill
+from appliance.model import Service, Spill
 from tests.balancing.driver import HTTP, NAME, Driver, client, instance, name_of, server, servers, site
 
 OTHER = "other.example.test"
@@ -70,6 +70,15 @@ class QueueTests(SynchronousTestCase):
         self.assertIs(first.state, State.OPENING)
         after = driver.balancer.ended(first, driver.now)
         self.assertEqual([each.ticket for each in after], [second])
+
+    def test_who_gives_up_before_it_hears_of_a_refusal(self) -> None:
+        """Hears of nothing."""
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2)))
+        driver.open()
+        first, second = driver.wait(1), driver.wait(2)
+        driver.balancer.override("server a", "state", "out-of-service", driver.now)
+        after = driver.balancer.ended(first, driver.now)
+        self.assertEqual(list(after), [Refused(Why.FAILED, second)])
 
     def test_preferred_clients_go_first(self) -> None:
         """They leave a queue before general ones who came earlier; the server is one that both may use."""
@@ -140,6 +149,13 @@ class StrandedTests(SynchronousTestCase):
     def served(self, by: str) -> None:
         self.assertEqual(self.driver.gone_from_queue(), [self.waiting])
         self.assertEqual(name_of(self.waiting), by)
+
+    def test_a_connection_is_ditched(self) -> None:
+        """And its server not failed by it: others may have better luck there."""
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2, retries=1)))
+        ticket, waiting = driver.route().ticket, driver.wait()
+        self.assertEqual(driver.balancer.failed(ticket, driver.now), Refused(Why.UNREACHABLE, ticket))
+        self.assertEqual([each.ticket for each in driver.balancer.due(driver.now)], [waiting])
 
     def test_a_limit_is_raised(self) -> None:
         """By a person."""
@@ -247,6 +263,19 @@ class StrandedTests(SynchronousTestCase):
         self.assertEqual((driver.after, waiting.state, waiting.bind_id), ([], State.WAITING, 0))
         driver.configure(site(servers=servers("ab")))
         self.assertEqual((driver.gone_from_queue(), waiting.virtual_name), ([waiting], f"{NAME}:80:0"))
+
+    def test_in_the_order_in_which_they_came(self) -> None:
+        """Whatever port they came to."""
+        https = Service(first_port=443, last_port=443, to=443)
+        pool = servers("a", max_connections=1, queue=3)
+        mine = attrs.evolve(PREFERRED, servers=servers("p", max_connections=1, queue=2))
+        driver = Driver(site(servers=pool, services=(HTTP, https), instances=(mine,)))
+        general = driver.open(1)
+        driver.open(257)
+        first, second = driver.wait(258, 443), driver.wait(259, 80)
+        driver.configure(site(servers=pool, services=(HTTP, https)))
+        driver.end(general)
+        self.assertEqual((driver.gone_from_queue(), second.state), ([first], State.WAITING))
 
     def test_the_instance_goes_out_of_service(self) -> None:
         """The same by a person; and where the general virtual server is out too, they are refused."""
