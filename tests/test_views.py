@@ -63,6 +63,9 @@ class PeopleTests(SynchronousTestCase):
         state, servers = "out-of-service (file: in-service)", "beta spare (file: beta alpha)"
         backup = "mail.example.test (file: none)"
         self.assertEqual(row, [name, "-", state, "least-connections", servers, backup, 0, "0/3", 0])
+        world.order("in_service", name=name)
+        [row] = self.shown("virtuals", [world.virtual(name)])
+        self.assertEqual(row[2], "in-service", "what was ordered for one port is what the file says, too")
         [row] = self.shown("virtuals", [world.virtual(f"{WWW.name}:80:2")])
         self.assertEqual(row[1:6], ["unwelcome", "in-service", "least-connections", "(close)", "-"])
 

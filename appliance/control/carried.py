@@ -168,8 +168,7 @@ def overrides_of(row: VirtualRow, by_subject: Mapping[str, Sequence[Override]]) 
     yield from by_subject.get(f"virtual {row.site}:0:{row.bind_id}", ())
     if row.transport is Transport.UDP:
         yield from by_subject.get(f"virtual {row.site}:0/udp:{row.bind_id}", ())
-    if row.port:
-        yield from by_subject.get(f"virtual {row.name}", ())
+    yield from by_subject.get(f"virtual {row.name}", ())
 
 
 def taken_out(override: Override) -> ClientRow:

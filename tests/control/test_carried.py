@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.balancing import Route
 from appliance.control.carried import MOST_NAMED
 from appliance.errors import RequestError
-from appliance.model import Transport
+from appliance.model import Service, Transport
 from tests.control.world import CLIENT, MAIL, PREFERRED, UNIX, WWW, World, server
 
 SITE = WWW.name
@@ -111,8 +111,14 @@ class RowTests(SynchronousTestCase):
         world.state.configure({"public": world.pool}, {SITE: WWW}, world.state.zones)
         [tcp] = world.carried.nat_pools()
         self.assertEqual((tcp["taken"], tcp["leaving"], tcp["maximum"]), (3, 0, 8))
-        assert blocks[0] is not None
-        world.state.carrying.give_source("snat", Transport.TCP, blocks[0])
+        for block in blocks:
+            assert block is not None
+            world.state.carrying.give_source("snat", Transport.TCP, block)
+        [tcp] = world.carried.nat_pools()
+        self.assertEqual((tcp["taken"], tcp["resting"]), (0, 3))
+        world.clock.advance(600)
+        world.state.carrying.due()
+        self.assertEqual(world.carried.nat_pools(), [])
 
     def test_they_are_json(self) -> None:
         """Infinity and enums would not be."""
@@ -135,7 +141,8 @@ class RowTests(SynchronousTestCase):
 
 
 class PartTests(SynchronousTestCase):
-    world = World()
+    both = tuple(Service(first_port=80, last_port=80, to=80, transport=transport) for transport in Transport)
+    world = World(sites=(attrs.evolve(WWW, services=both), MAIL))
     for number in range(9):
         world.order("assign", virtual=f"{SITE}:80:{number % 3}", client=f"203.0.{number}.0/24")
     world.order("unassign", virtual=f"{SITE}:80:1", client=str(PREFERRED))
