@@ -161,8 +161,12 @@ class TextTests(SynchronousTestCase):
             **{key: [] for key in ("alarms", "secondaries")},
             "addresses": dict.fromkeys(("addresses", "leased", "free", "cooling", "declined"), 0),
             "nat": {"refused": 2, "turned_away": 1},
-            "overrides": world.carried.overrides(),
+            "overrides": world.carried.overrides(limit=9),
+            "overrides_count": 1,
         }
         lines = status_text(status).splitlines()
         self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
         self.assertIn("nat: refused 2, turned_away 1", lines)
+        many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
+        lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
+        self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))

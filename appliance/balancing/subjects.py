@@ -4,6 +4,7 @@ How people name servers and virtual servers, and what they may set them to (5.10
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, ip_address
 
@@ -184,8 +185,13 @@ def check(board: Board, subject: Subject, setting: str, value: str) -> tuple[str
     return setting, value
 
 
+@functools.lru_cache(maxsize=65536)
 def prefix_of(text: str) -> IPv4Network:
-    """:raises BalancingError: it is no IPv4 prefix, or names an address within one."""
+    """
+    Kept, for each assignment by hand is read again with every other one.
+
+    :raises BalancingError: it is no IPv4 prefix, or names an address within one.
+    """
     try:
         return IPv4Network(text)
     except ValueError as problem:

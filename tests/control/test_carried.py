@@ -126,8 +126,10 @@ class RowTests(SynchronousTestCase):
         world.order("real", real="alpha", weight=5)
         for what in LISTS:
             json.dumps(getattr(world.carried, what)(limit=99), allow_nan=False)
-        json.dumps([world.carried.nat_pools(), world.carried.overrides()], allow_nan=False)
-        [override] = world.carried.overrides()
+        json.dumps([world.carried.nat_pools(), world.carried.overrides(limit=9)], allow_nan=False)
+        world.order("assign", virtual=f"{SITE}:80:1", client="203.0.113.9")
+        self.assertEqual(world.virtual(f"{SITE}:80:1")["configured"], {}, "clients have their own list")
+        [override] = world.carried.overrides(limit=1)
         self.assertEqual(override, {"subject": "server alpha", "setting": "weight", "value": "5", "configured": "1"})
 
     def test_by_name(self) -> None:
@@ -202,6 +204,16 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual(
             set(alarms[1:]), {f"virtual server {SITE}:80:0: {why}", f"virtual server {SITE}:53/udp:0: {why}"}
         )
+
+    def test_what_has_left_the_file(self) -> None:
+        """Is no alarm any more, nor is another machine of the same name."""
+        world = World()
+        world.fail("beta")
+        self.assertEqual(world.state.carrying.failing, {"beta"})
+        world.configure(attrs.evolve(WWW, servers=(WWW.servers[0], server("beta", 22))))
+        self.assertEqual(world.carried.alarms(), [])
+        world.configure(attrs.evolve(WWW, servers=WWW.servers[:1]))
+        self.assertEqual((world.carried.alarms(), world.state.carrying.failing), ([], set()))
 
     def test_many(self) -> None:
         """The first are named, the others counted."""
