@@ -7,12 +7,10 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from appliance.events import Override, State
+from appliance.events import State
 from appliance.shared import SharedState
 from tests import fakes
 from tests.test_shared import Setting
-
-ALPHA = "server alpha-1"
 
 
 class Invariants(RuleBasedStateMachine):
@@ -20,9 +18,6 @@ class Invariants(RuleBasedStateMachine):
     :ivar alive: the connections that live, by number.
     :ivar wrong: what was heard or answered and should not have been.
     :ivar in_use: (address, site) whose lease was reclaimed with a live connection.
-    :ivar followed: what is set at run time, as who hears of the events knows it.
-    :ivar wanted: by setting, what a start may find: the last thing that somebody was told is on the disk, and what was
-        wanted later; each with a number that counts up.
     """
 
     sharing = False
@@ -33,46 +28,6 @@ class Invariants(RuleBasedStateMachine):
         self.alive: dict[int, tuple[IPv4Address, str]] = {}
         self.wrong: list[str] = []
         self.in_use: set[tuple[IPv4Address, str]] = set()
-        self.followed: dict[str, str | None] = {}
-        self.wanted: dict[str, list[tuple[int, str | None]]] = {}
-
-    # -- what is set at run time -----------------------------------------------------------------------------------
-
-    def override(self, setting: str, value: str | None) -> None:
-        waiting = self.state.overriding.override(ALPHA, setting, value, configured=None)
-        wanted = self.wanted.setdefault(setting, [(0, None)])
-        number = wanted[-1][0] + 1
-        wanted.append((number, value))
-        if waiting is None:
-            self.told(None, setting, number)
-        else:
-            waiting.addCallbacks(self.told, lambda _: None, callbackArgs=(setting, number))
-
-    def told(self, _: None, setting: str, number: int) -> None:
-        """It is on the disk."""
-        self.wanted[setting] = [each for each in self.wanted[setting] if each[0] >= number]
-
-    def follow(self, event: Override) -> None:
-        if event.value is None:
-            del self.followed[event.setting]
-        else:
-            self.followed[event.setting] = event.value
-
-    def overrides_after_a_start(self, *, unsure: bool) -> None:
-        """None that somebody was told of has been forgotten."""
-        self.followed = {each.setting: each.value for each in self.state.overrides.current()}
-        for setting, wanted in self.wanted.items():
-            found = self.followed.get(setting)
-            if not unsure and found not in [value for _, value in wanted]:
-                self.wrong.append(f"{setting} is {found} after a restart, and was {wanted} (5.10)")
-            self.wanted[setting] = [(wanted[-1][0], found)]
-
-    @invariant()
-    def who_follows_the_events_knows_what_is_set(self) -> None:
-        """With what a start found, and nothing else."""
-        assert self.followed == {each.setting: each.value for each in self.state.overrides.current()}
-
-    # -- what holds always -----------------------------------------------------------------------------------------
 
     @property
     def state(self) -> SharedState:

@@ -31,7 +31,6 @@ from appliance.events import (
     Event,
     LeaseDraining,
     LeaseReclaimed,
-    Override,
     Recovered,
     State,
     Unpinned,
@@ -110,8 +109,6 @@ class Model(Invariants):
             cooled = self.promises.freed((event.address, event.former), self.now())
             taken_over = pin is not None and pin.site == event.former
             self.expect(cooled or taken_over, f"{event.address} had not cooled from {event.former} (1.11)")
-        elif isinstance(event, Override):
-            self.follow(event)
         elif isinstance(event, AddressDeclined):
             self.expect(len(self.setting.path.sites_at(event.address)) < 2 or self.sharing, "declined in use")
 
@@ -218,7 +215,6 @@ class Model(Invariants):
             st.tuples(st.just("pin"), st.tuples(st.sampled_from(NAMES), st.sampled_from(ADDRESSES))),
             st.tuples(st.just("unpin"), st.sampled_from(NAMES)),
             st.tuples(st.just("release"), st.tuples(st.sampled_from(ADDRESSES), st.booleans())),
-            st.tuples(st.just("set"), st.tuples(st.sampled_from("ab"), st.sampled_from([None, "1", "2"]))),
         )
     )
     def hand(self, hand: tuple[str, Any]) -> None:
@@ -231,8 +227,6 @@ class Model(Invariants):
                     self.state.by_hand.unpin(name)
                 case "release", (address, at_once):
                     self.state.by_hand.release(address, at_once=at_once)
-                case "set", (setting, value):
-                    self.override(setting, value)
         except RequestError:
             pass
 
@@ -270,7 +264,6 @@ class Model(Invariants):
         self.setting.journal.snapshot = list(recovered.entries)
         self.setting.state.subscribe(self._hear)
         self._configure(self.configured, names, recovered)
-        self.overrides_after_a_start(unsure=unsure)
         leases = {(lease.address, lease.site): lease for lease in self.state.tables()["public"].held()}
         for place in list(self.promises.until):
             if unsure and place not in leases and place[0] not in self.configured.addresses:

@@ -57,25 +57,15 @@ class Balancer:
 
     # -- a connection ----------------------------------------------------------------------------------------------
 
-    def admits(self, site: str, key: int, client: int) -> bool:
-        """
-        May ``client`` (a packed IPv4 address) connect to that port (5.13)?
-
-        To be asked before :meth:`begin`, and before anything is spent on the client.  No site, no such port: yes, so
-        that :meth:`begin` says why not.
-        """
-        place = self._places.get(site)
-        if place is None:
-            return True
-        port = place.ports.get(key) or place.port(key)
-        return port is None or port.admission is None or port.admission.admits(client)
-
     def begin(
         self, site: str, key: int, client: int, now: float, *, home: str | None = None
     ) -> Route | Wait | Turned | Refused:
         """
         A new connection, or the first datagram of a session.
 
+        Whom the port's filter does not admit (5.13) is refused before anything is counted or remembered of it.
+
+        :param client: a packed IPv4 address; with more than 32 bits no IPv4 one.
         :param key: protocol and port that it came to, as :data:`appliance.model.Keys` packs them.
         :param home: name of the server that the leased address was granted for: it is used, while it takes connections
             and has room, where the site may have several addresses (1.5).
@@ -86,6 +76,8 @@ class Balancer:
         port = place.ports.get(key) or place.port(key)
         if port is None:
             return Refused(Why.NO_SERVICE)
+        if port.admission is not None and not port.admission.admits(client):
+            return Refused(Why.DENIED)
         virtual = port.general if port.simple else self._board.virtual_for(port, client, now, counts=True)
         if virtual.special:
             refusal = virtual.refusal(client)

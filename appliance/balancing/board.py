@@ -139,11 +139,10 @@ class Board:
 
     def move(self, virtuals: Iterable[Virtual], now: float) -> None:
         """Who waited for these belongs to others now."""
-        for virtual in virtuals:
-            for ticket in self.queues.orphans(virtual):
-                decision = self.place_anew(ticket, now)
-                if not isinstance(decision, Wait):
-                    self.queues.ready.append(decision)
+        for ticket in self.queues.orphans(virtuals):
+            decision = self.place_anew(ticket, now)
+            if not isinstance(decision, Wait):
+                self.queues.ready.append(decision)
 
     def place_anew(self, ticket: Ticket, now: float) -> Route | Wait | Refused:
         """Find a server for a ticket that has none, where its virtual server may be gone or out of service."""

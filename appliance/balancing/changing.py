@@ -255,8 +255,6 @@ class Changing:
             self._orders.order_virtual(virtual, board.reals)
         for place in board.places.values():
             place.assign()
-            for section in place.sections.values():
-                section.count_places()
         board.links.connect()
         board.queues.register(board.virtuals(), board.reals.values())
         board.rearrange(list(board.virtuals()), now)

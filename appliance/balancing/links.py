@@ -101,6 +101,8 @@ class Links:
             self._choose_tiers(virtual)
             if virtual.state is not former:
                 changed.append((virtual, former))
+        for section in dict.fromkeys(virtual.section for virtual in concerned):
+            section.count_places()
         return changed
 
     def _stands(self, virtual: Virtual) -> list[Stand]:
@@ -122,12 +124,15 @@ class Links:
         tiers, general = [virtual.chooser], virtual.general
         testers = self._testers(virtual)
         alone = not virtual.chooser.members
-        if virtual.spill is not Spill.NEVER and general.in_service:
+        virtual.spills = False
+        if virtual.spill is not Spill.NEVER and general.in_service and virtual.answer is None:
             if virtual.spill is Spill.ONE_FAILED and not all(real.takes() for real in virtual.bound):
                 virtual.wide.arrange(self._stands(virtual) + self._stands(general))
                 tiers = [virtual.wide]
+                virtual.spills = True
             elif alone or virtual.spill is Spill.BUSY:
                 tiers.append(general.chooser)
+                virtual.spills = True
             if alone:
                 testers += self._testers(general)
         backed = any(tier.members for tier in tiers)

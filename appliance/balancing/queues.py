@@ -133,9 +133,10 @@ class Queues:
             for need in virtual.needs.values():
                 self._register(need)
 
-    def orphans(self, virtual: Virtual) -> list[Ticket]:
-        """Take out all who wait for ``virtual``, which is there no more; those who came first, first."""
-        waiting = [(came, ticket) for need in virtual.needs.values() for ticket, came in need.tickets.items()]
+    def orphans(self, virtuals: Iterable[Virtual]) -> list[Ticket]:
+        """Take out all who wait for these, which are there no more; those who came first, first."""
+        needs = [need for virtual in virtuals for need in virtual.needs.values()]
+        waiting = [(came, ticket) for need in needs for ticket, came in need.tickets.items()]
         for _, ticket in waiting:
             self.leave(ticket)
         return [ticket for _, ticket in sorted(waiting, key=lambda each: each[0])]

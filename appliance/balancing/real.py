@@ -225,7 +225,6 @@ class Real:
         :return: when it will be tested.
         """
         self._move(Operational.FAILED)
-        self._ditched_clients.clear()
         self.test = None
         self.wake_at = retry_at = now + self.server.retry_after
         self.settle()

@@ -67,8 +67,9 @@ class Section:
         self.watch: Watch | None = None
 
     def count_places(self) -> None:
-        """Its places are those of its servers together, each once."""
+        """Its places are those of its servers together, and of the general ones while it spills to them; each once."""
         servers = {real for virtual in self.virtuals for real in virtual.bound}
+        servers |= {real for virtual in self.virtuals if virtual.spills for real in virtual.general.bound}
         self.places = sum(real.server.queue for real in servers)
 
 
@@ -90,6 +91,7 @@ class Virtual:
     :param general: the one with bind id 0 at the same ports; itself for those.
     :ivar bound: its own servers; ``reach``: all that it may ever send to, with what is added to a port for them.
     :ivar tiers: who is asked for a server, in this order; ``testers`` go before them.
+    :ivar spills: it is an instance's, and its clients may use the general servers as things are.
     :ivar special: a new connection needs more than the tiers.
     :ivar clients: who is assigned to it, with a rank (of equal ones the higher counts) and who did that.
     """
@@ -113,6 +115,7 @@ class Virtual:
         "section",
         "service",
         "special",
+        "spills",
         "state",
         "testers",
         "tiers",
@@ -142,7 +145,7 @@ class Virtual:
         self.tiers: tuple[Chooser, ...] = ()
         self.testers: list[Real] = []
         self.needs: dict[tuple[frozenset[Real], Real | None], Need] = {}
-        self.special = False
+        self.special = self.spills = False
         self.filter: Filter | None = None
 
     def configure(self, service: Service, general: Virtual) -> None:

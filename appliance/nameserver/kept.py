@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import attrs
 
 from appliance.model import Address
@@ -44,8 +46,6 @@ class Entry:
     :param head: flags and counts, ``tail``: what follows the question.
     :param lease_at: where in ``tail`` TTL, length and address of the lease are, as far as there is one.
     :param told: TTL and address that are written there.
-    :param pointers: where in ``tail`` compression pointers are that move with the question's end, for a response that
-        many names share; ``end`` is the end that they are right for.
     :param pointers: for names that are not there, which share a response: where in ``tail`` compression pointers are,
         that follow the question's length; ``end`` is where the question ended that they are right for.
     :param tick: the tick in which it was asked for last; in another one it must be asked for anew.
@@ -63,6 +63,14 @@ class Entry:
     end: int = 0
     tick: int = -1
     size: int = 0
+
+    def tell(self, ttl: int, address: Address) -> None:
+        """Say these of the lease from now on."""
+        told = struct.pack("!IH", ttl, 4) + address.packed
+        if told != self.told:
+            at, self.told = self.lease_at, told
+            self.tail = self.tail[:at] + told + self.tail[at + len(told) :]
+            self.wire = self.wire[: -len(self.tail)] + self.tail
 
     def tail_for(self, end: int) -> bytes:
         """What follows a question that ends at ``end``."""

@@ -37,19 +37,16 @@ TICK = 0.25
 reaches so much further than its TTL."""
 
 MOST_BYTES = 48 * 2**20
-"""What may be kept; beyond it the oldest go, which a flood of different questions fills only as fast as the plain path
-answers."""
+"""What may be kept; beyond it the oldest go.  A flood of different questions fills it no faster than the plain path."""
 
 _OVERHEAD = 700
 """Bytes that an entry costs beside its texts, as measured with tracemalloc."""
 
 _UNLIMITED = 2**60
 
-_META = 128
-"""From here on types are about messages, not data (RFC 6895 s3.1)."""
+_META = 128  # from here on types are about messages, not data (RFC 6895 s3.1)
 _NOTHING_THERE = (dns.rcode.NXDOMAIN, dns.rcode.REFUSED)
-_COOKIE_SIZE = 24
-"""Of a client cookie and our server cookie."""
+_COOKIE_SIZE = 24  # of a client cookie and our server cookie
 
 
 class WireCache:
@@ -255,12 +252,7 @@ class WireCache:
             if promise is None:
                 return False
             tally.address = promise.address
-            told = struct.pack("!IH", promise.ttl, 4) + promise.address.packed
-            if told != entry.told:
-                at = entry.lease_at
-                entry.told = told
-                entry.tail = entry.tail[:at] + told + entry.tail[at + 10 :]
-                entry.wire = entry.wire[: -len(entry.tail)] + entry.tail
+            entry.tell(promise.ttl, promise.address)
         entry.tick = self.tick
         return True
 

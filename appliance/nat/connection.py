@@ -245,7 +245,9 @@ class Connection:
             self.close(reset=True)
 
     def is_at(self, server: str) -> bool:
-        return self._approach.server is not None and self._approach.server.name == server
+        """Does it stand there?  One that is still being opened goes elsewhere by itself."""
+        where = self._approach.server
+        return self.state is not State.CONNECTING and where is not None and where.name == server
 
     def _from(self) -> Endpoint:
         return Endpoint(ip_address(self.peer[0]), self.peer[1])

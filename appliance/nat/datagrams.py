@@ -4,6 +4,7 @@ UDP: one socket for each leased endpoint, one connected socket towards the serve
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from ipaddress import IPv4Address
@@ -141,6 +142,8 @@ class UdpListener:
         target = route.host, route.port
         try:
             sock = socket.socket(family_of(target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            if sock.fileno() >= fabric.ceiling:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if pool is not None:
                 source = fabric.balance.take_source(pool, Transport.UDP)
                 if source is None:

@@ -64,6 +64,10 @@ class Dial:
         except OSError as problem:
             self._dialler.dial_failed(problem.errno or errno.EIO)
             return
+        if sock.fileno() >= self._fabric.ceiling:
+            sock.close()
+            self._dialler.dial_failed(errno.EMFILE)
+            return
         self._sock = sock
         self.fileno = sock.fileno
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
+import sys
 import typing
 from collections import Counter
 from ipaddress import IPv4Address
@@ -31,6 +33,18 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _BUFFER_BYTES = 256 * 1024
 """One read.  It is also the most that waits in one direction of a connection, and more than any datagram."""
+_MOST_SPARE = 256
+"""Descriptors, at most, that traffic leaves to DNS over TCP, commands, new leases and the journal."""
+
+
+def ceiling() -> int:
+    """
+    The first descriptor that traffic does not get, of those that this process may have now: the last eighth is not its.
+
+    The kernel gives the lowest number that is free, so a number tells how many are in use.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(limit // 8, _MOST_SPARE)
 
 
 class Reactor(typing.Protocol):
@@ -105,6 +119,8 @@ class Fabric:
     """
     The room's shared parts: clock, timers, receive buffer, reserve, and the list of what is alive.
 
+    :ivar ceiling: of descriptors; a client's socket, or one towards a server, with this number or more is closed.
+
     ``buffer`` belongs to whoever is inside one ``doRead``; nothing may keep a view of it after that.
     """
 
@@ -117,6 +133,7 @@ class Fabric:
         self.buffer = bytearray(_BUFFER_BYTES)
         self.view = memoryview(self.buffer)
         self.reserve = Reserve()
+        self.ceiling = ceiling()
         self.counters = Counters()
         self.connections: set[Connection] = set()
         self.farewells: set[Farewell] = set()

@@ -82,7 +82,12 @@ class TcpListener:
                     self._run_dry(problem)
                     return
                 continue  # this one is gone already, or a packet filter refused it
-            self._take(client, peer)
+            if client.fileno() < self._fabric.ceiling:
+                self._take(client, peer)
+            else:
+                self._fabric.out_of_descriptors("the rest is not for traffic")
+                self._fabric.counters.accepts_refused += 1
+                close_with_reset(client)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has removed us over an event we do not expect of a listening socket; so listen on."""

@@ -50,6 +50,12 @@ def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
     return IPv6Address(f"::ffff:{address}") if isinstance(address, IPv4Address) else address
 
 
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """A front end that listens for both families names IPv4 clients by IPv6 addresses (RFC 4291 s2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
 def read(data: bytes) -> tuple[Endpoint | None, int] | None:
     """
     The header that a connection begins with.
@@ -88,7 +94,7 @@ def _parsed(parser: V1Parser | V2Parser, header: bytes) -> tuple[Endpoint | None
         source = info.source if info is not None else None
         if not isinstance(source, TwistedIPv4 | TwistedIPv6):
             return None, len(header)
-        address: IPv4Address | IPv6Address = ip_address(source.host)
+        address = _unmapped(ip_address(source.host))
     except (_exceptions.InvalidProxyHeader, LookupError, ValueError) as error:
         raise BadHeader(str(error) or type(error).__name__) from None
     if not 0 <= source.port <= 65535:

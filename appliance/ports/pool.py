@@ -34,6 +34,7 @@ class PairPool:
     The blocks of one pool, for one transport.
 
     :param pool: its limits and pairs; replaced by :meth:`configure`.
+    :ivar nearer: :meth:`next_deadline` may have come nearer; for who has looked at it to take back.
     """
 
     def __init__(self, pool: NatPool, now: float) -> None:
@@ -82,7 +83,7 @@ class PairPool:
         line = subpool.line
         tail = line.tail
         if tail is None:
-            line.head = block
+            line.head, self.nearer = block, True
         else:
             tail.next = block
         line.tail = block
@@ -168,9 +169,8 @@ class PairPool:
         """
         Take over other limits and another range.
 
-        Blocks that are in use and not in the range stay as they are until they are given back and have rested; then
-        they are gone.  Above a lower ``maximum`` free blocks go at once, and others when they have rested, until it is
-        kept.  O(blocks) where anything changes.
+        Blocks that are in use and not in the range stay until they are given back and have rested.  Above a lower
+        ``maximum`` free blocks go at once, and others when they have rested.  O(blocks) where anything changes.
         """
         if pool != self._pool:
             self._ripen(now)
@@ -251,6 +251,7 @@ class PairPool:
     def _enlist(self, subpool: Subpool) -> None:
         """None of its blocks is taken any more."""
         self._idling.add(subpool)
+        self.nearer = True
         if not self._by_block:
             self._look_at = min(self._look_at, self._idling.next_ripe())
 
@@ -275,8 +276,7 @@ class PairPool:
         subpool = self._stock.make(self._resting if self._by_block else Line(), now)
         self._free += subpool.size
         heappush(self._open, subpool.number)
-        if self._first is None:
-            self._first = subpool
+        self._first = self._first or subpool
         self._enlist(subpool)
 
     def _advance(self) -> None:
@@ -294,5 +294,6 @@ class PairPool:
         growth = self._stock.growth
         self._supply.judge(self._free + growth, now)
         # How many free blocks a take is to notice: low water, or where the pool is low, or none.
-        well = self._supply.level is Level.OK
-        self._alarm = self._pool.low_water if growth else self._supply.mark if well else -1
+        mark = self._supply.mark if self._supply.level is Level.OK else -1
+        self._alarm = self._pool.low_water if growth else mark
+        self.nearer = True

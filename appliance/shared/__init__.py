@@ -9,9 +9,9 @@ that may refuse; subscribers only hear of it afterwards.  Requirements 1.1 to 1.
 
 from appliance.shared.carrying import servers_of
 from appliance.shared.outcome import Refusal
-from appliance.shared.overrides import MISSING, Missing, Overrides
+from appliance.shared.overrides import Overrides
 from appliance.shared.pinning import maximum_ttl
 from appliance.shared.sitenames import site_names
 from appliance.shared.state import SharedState
 
-__all__ = ["MISSING", "Missing", "Overrides", "Refusal", "SharedState", "maximum_ttl", "servers_of", "site_names"]
+__all__ = ["Overrides", "Refusal", "SharedState", "maximum_ttl", "servers_of", "site_names"]

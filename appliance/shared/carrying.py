@@ -230,11 +230,18 @@ class Carrying:
     def take_source(self, pool: str, transport: Transport) -> Block | None:
         if pool not in self._client_nat:
             return None
-        return self._sources[pool, transport].take(self._seconds())
+        pairs = self._sources[pool, transport]
+        source = pairs.take(self._seconds())
+        if pairs.nearer:
+            self._look_into(pairs)
+        return source
 
     def give_source(self, pool: str, transport: Transport, source: Block) -> None:
         # One that left the configuration stays for what was taken from it.
-        self._sources[pool, transport].give(source, self._seconds())
+        pairs = self._sources[pool, transport]
+        pairs.give(source, self._seconds())
+        if pairs.nearer:
+            self._look_into(pairs)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -271,7 +278,14 @@ class Carrying:
                         self.reset(event.server)
         if decisions:
             self.proceed(decisions)
-        at = self._balancer.next_deadline()
+        self._look_at(self._balancer.next_deadline())
+
+    def _look_into(self, pairs: PairPool) -> None:
+        pairs.nearer = False
+        self._look_at(pairs.next_deadline())
+
+    def _look_at(self, at: float | None) -> None:
+        """A deadline, which is perhaps the next of all now: nobody else tells of it."""
         if at is not None and at < self._wake_at:
             self._wake_at = at
             self._nearer()

@@ -26,7 +26,6 @@ from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.outcome import Refusal, refused
 from appliance.shared.overrides import Overrides
-from appliance.shared.overriding import Overriding
 from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
 from appliance.shared.tables import Tables
@@ -37,7 +36,7 @@ class SharedState:
     """
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
-    :ivar by_hand: what a person may do to its leases; ``overriding``: what he may set beside the file.
+    :ivar by_hand: what a person may do to its leases.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class SharedState:
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
         self._configuring = Configuring(self._tables, self._telling, journal, self._data_path, seconds, horizon.reach)
         self.by_hand = ByHand(self._tables, self._telling, journal, self._configuring, seconds)
-        self.overriding = Overriding(self._tables, self._telling, journal, seconds)
         self._restoring = Restoring(self._tables, self._telling, self._data_path, self._configuring, seconds)
 
     # -- reading ---------------------------------------------------------------------------------------------------

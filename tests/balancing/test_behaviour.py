@@ -68,6 +68,14 @@ class ConnectionTests(SynchronousTestCase):
         driver.open(1)
         self.assertEqual(len(driver.happened(ClientAssigned)), 1)
 
+    def test_a_hold_ends_in_its_time(self) -> None:
+        """Also where nobody has said yet that it has."""
+        driver = Driver(watched(Behaviour(connections=2, window=1.0, hold=20.0)))
+        driver.open(1)
+        driver.ask(1)
+        driver.now += 20.0
+        driver.open(1)
+
     def test_all_ports_count_together(self) -> None:
         """And only instances that have the port turn a client away."""
         rule = Behaviour(connections=4)
@@ -170,20 +178,21 @@ class BoundTests(SynchronousTestCase):
         """The client that was seen longest ago is forgotten."""
         with mock.patch.object(behaviour, "MOST_CLIENTS", 5):
             driver = Driver(watched(Behaviour(connections=3)))
-            for number in (1, 1, 2, 3, 4, 5, 6):
+            for number in (1, 2, 3, 4, 5, 1, 6):
                 driver.open(number)
             self.assertEqual(len(driver.balancer._board.conduct), 5)
-            driver.open(1)
-            driver.open(6)
-            self.assertIsInstance(driver.ask(6), Turned)
+            self.assertIsInstance(driver.ask(1), Turned, "it was seen lately")
+            driver.open(2)
+            driver.open(2)
+            self.assertIsInstance(driver.ask(2), Turned)
 
     def test_holds(self) -> None:
         """Who is held longest is let go, and that is said."""
         with mock.patch.object(behaviour, "MOST_CLIENTS", 2):
             driver = Driver(watched(Behaviour(connections=1)))
-            for number in (1, 2, 3):
+            for number in (1, 2, 1, 3):
                 self.assertIsInstance(driver.ask(number), Turned)
-            self.assertEqual([str(event.client) for event in driver.happened(ClientReleased)], ["198.51.100.1/32"])
+            self.assertEqual([str(event.client) for event in driver.happened(ClientReleased)], ["198.51.100.2/32"])
             self.assertEqual(len(driver.balancer.clients(driver.now)), 2)
 
     def test_a_reload(self) -> None:

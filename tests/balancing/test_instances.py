@@ -6,10 +6,11 @@ from collections import Counter
 from ipaddress import IPv4Network
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Turned, Why
-from appliance.model import Instance, Refusal, Service, Spill
+from appliance.model import Behaviour, Instance, Refusal, Service, Spill
 from tests.balancing.driver import HTTP, NAME, Driver, client, instance, name_of, server, servers, site
 
 HTTPS = Service(first_port=443, last_port=443, to=443)
@@ -43,6 +44,12 @@ class AssignmentTests(SynchronousTestCase):
         driver = Driver(site(services=(HTTP, HTTPS), instances=(preferred(services=(HTTP,)), inner)))
         self.assertEqual([name_of(driver.open(260, port)) for port in (80, 443)], ["p", "q"])
         self.assertEqual([name_of(driver.open(300, port)) for port in (80, 443)], ["p", "a"])
+
+    def test_a_prefix_in_two_instances(self) -> None:
+        """Is the lower bind id's."""
+        pair = preferred(), instance(2, clients=(PREFERRED,), servers=servers("q"))
+        for instances in (pair, pair[::-1]):
+            self.assertEqual(name_of(Driver(site(instances=instances)).open(MEMBER)), "p")
 
     def test_out_of_service_instances_do_not_compete(self) -> None:
         """Their clients are general for that time."""
@@ -138,6 +145,17 @@ class SpillTests(SynchronousTestCase):
         driver = Driver(both)
         self.assertEqual(Counter(name_of(driver.open(number)) for number in (GUEST, MEMBER) * 6)["b"], 4)
 
+    def test_tests_of_general_servers(self) -> None:
+        """Are not for preferred clients, unless they have no server of their own."""
+        general = server("a", threshold=1, retries=1, retry_after=5.0)
+        driver = Driver(site(servers=(general, server("b")), instances=(preferred(),)))
+        driver.fail(driver.route(GUEST).ticket)
+        driver.pass_time(5.0)
+        self.assertEqual(driver.state("a"), "testing")
+        self.assertEqual(name_of(driver.route(MEMBER).ticket), "p")
+        self.take_out(driver, "p")
+        self.assertEqual([name_of(driver.route(MEMBER).ticket) for _ in range(2)], ["a", "b"])
+
     def test_spill_then_backup(self) -> None:
         """Bound, spill, backup: in this order."""
         other = "sorry.example.test"
@@ -172,6 +190,12 @@ class LendTests(SynchronousTestCase):
                 else:
                     self.assertEqual(driver.refused(GUEST), Why.FAILED)
 
+    def test_an_instance_that_is_out_of_service(self) -> None:
+        """Lends nothing."""
+        driver = self.driver(lend=True)
+        driver.order(f"virtual {NAME}:0:1", "state", "out-of-service")
+        self.assertEqual([name_of(driver.open(GUEST)), driver.refused(GUEST)], ["a", Why.BUSY])
+
     def test_who_waits_gets_one_that_becomes_idle(self) -> None:
         """Not one that still has a connection."""
         pool = servers("a", max_connections=1, queue=1)
@@ -192,16 +216,26 @@ class FilterTests(SynchronousTestCase):
             first_port=22, last_port=22, to=22, allow=(PREFERRED,), deny=(IPv4Network((client(300), 32)),)
         )
         driver = Driver(site(services=(HTTP, guarded)))
-        admits = driver.balancer.admits
-        self.assertEqual([admits(NAME, 22, client(number)) for number in (GUEST, MEMBER, 300)], [False, True, False])
-        self.assertTrue(all(admits(NAME, 80, client(number)) for number in (GUEST, MEMBER, 300)))
-        self.assertTrue(admits("nobody.example.test", 80, client(1)) and admits(NAME, 81, client(1)))
+        for number in (GUEST, 300):
+            self.assertEqual(driver.refused(number, 22), Why.DENIED)
+        driver.open(MEMBER, 22)
+        for number in (GUEST, MEMBER, 300):
+            driver.open(number, 80)
+
+    def test_who_is_not_admitted(self) -> None:
+        """Is not counted: neither for what it does, nor for the virtual server."""
+        guarded = attrs.evolve(HTTP, deny=(IPv4Network((client(300), 32)),))
+        watching = instance(2, behaviour=Behaviour(connections=1), answer=Refusal.CLOSE)
+        driver = Driver(site(services=(guarded,), instances=(watching,)))
+        self.assertEqual(driver.refused(300), Why.DENIED)
+        self.assertEqual(list(driver.balancer.clients(driver.now)), [])
+        self.assertEqual({row.total for row in driver.balancer.virtuals(driver.now)}, {0})
 
     def test_of_an_instance(self) -> None:
         """Its own service has its own lists."""
         special = Service(first_port=80, last_port=80, to=80, deny=(IPv4Network((client(300), 32)),))
         driver = Driver(site(instances=(preferred(services=(special,)),)))
-        self.assertTrue(driver.balancer.admits(NAME, 80, client(300)))
+        driver.open(GUEST)
         self.assertEqual(driver.refused(300), Why.DENIED)
         driver.open(MEMBER)
 

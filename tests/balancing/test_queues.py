@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Refused, Route, State, Wait, Why
 from appliance.balancing.events import QueueFull
+from appliance.model import Service, Spill
 from tests.balancing.driver import HTTP, NAME, Driver, client, instance, name_of, server, servers, site
 
 OTHER = "other.example.test"
@@ -69,6 +71,15 @@ class QueueTests(SynchronousTestCase):
         after = driver.balancer.ended(first, driver.now)
         self.assertEqual([each.ticket for each in after], [second])
 
+    def test_who_gives_up_before_it_hears_of_a_refusal(self) -> None:
+        """Hears of nothing."""
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2)))
+        driver.open()
+        first, second = driver.wait(1), driver.wait(2)
+        driver.balancer.override("server a", "state", "out-of-service", driver.now)
+        after = driver.balancer.ended(first, driver.now)
+        self.assertEqual(list(after), [Refused(Why.FAILED, second)])
+
     def test_preferred_clients_go_first(self) -> None:
         """They leave a queue before general ones who came earlier; the server is one that both may use."""
         driver = Driver(site(servers=servers("a", max_connections=1, queue=2), instances=(PREFERRED,)))
@@ -81,6 +92,27 @@ class QueueTests(SynchronousTestCase):
         self.assertEqual(driver.gone_from_queue(), [], "p is not for guests")
         driver.end(member)
         self.assertEqual(driver.gone_from_queue(), [guest])
+
+    def test_places_of_the_general_servers(self) -> None:
+        """Are there for who may spill to them, or preferred clients would be refused where general ones may wait."""
+        for spill, places in ((Spill.BUSY, 3), (Spill.NEVER, 1), (Spill.ALL_FAILED, 1), (Spill.ONE_FAILED, 1)):
+            preferred = attrs.evolve(PREFERRED, spill=spill)
+            driver = Driver(site(servers=servers("a", max_connections=1, queue=2), instances=(preferred,)))
+            rows = {row.bind_id: row.places for row in driver.balancer.virtuals(driver.now)}
+            self.assertEqual(rows, {0: 2, 1: places}, spill)
+            driver.open(1), driver.open(257)
+            for number in range(places):
+                driver.wait(258 + number)
+            self.assertEqual(driver.refused(300), Why.BUSY, spill)
+
+    def test_places_while_it_spills(self) -> None:
+        """Where they spill only because their own server failed, the places go with it, and come back with it."""
+        preferred = attrs.evolve(PREFERRED, spill=Spill.ALL_FAILED)
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2), instances=(preferred,)))
+        for state, places in (("out-of-service", 3), ("in-service", 1)):
+            driver.balancer.override("server p", "state", state, driver.now)
+            rows = {row.bind_id: row.places for row in driver.balancer.virtuals(driver.now)}
+            self.assertEqual(rows, {0: 2, 1: places})
 
     def test_a_server_of_several_sites(self) -> None:
         """Who came first to any of them."""
@@ -117,6 +149,13 @@ class StrandedTests(SynchronousTestCase):
     def served(self, by: str) -> None:
         self.assertEqual(self.driver.gone_from_queue(), [self.waiting])
         self.assertEqual(name_of(self.waiting), by)
+
+    def test_a_connection_is_ditched(self) -> None:
+        """And its server not failed by it: others may have better luck there."""
+        driver = Driver(site(servers=servers("a", max_connections=1, queue=2, retries=1)))
+        ticket, waiting = driver.route().ticket, driver.wait()
+        self.assertEqual(driver.balancer.failed(ticket, driver.now), Refused(Why.UNREACHABLE, ticket))
+        self.assertEqual([each.ticket for each in driver.balancer.due(driver.now)], [waiting])
 
     def test_a_limit_is_raised(self) -> None:
         """By a person."""
@@ -224,6 +263,19 @@ class StrandedTests(SynchronousTestCase):
         self.assertEqual((driver.after, waiting.state, waiting.bind_id), ([], State.WAITING, 0))
         driver.configure(site(servers=servers("ab")))
         self.assertEqual((driver.gone_from_queue(), waiting.virtual_name), ([waiting], f"{NAME}:80:0"))
+
+    def test_in_the_order_in_which_they_came(self) -> None:
+        """Whatever port they came to."""
+        https = Service(first_port=443, last_port=443, to=443)
+        pool = servers("a", max_connections=1, queue=3)
+        mine = attrs.evolve(PREFERRED, servers=servers("p", max_connections=1, queue=2))
+        driver = Driver(site(servers=pool, services=(HTTP, https), instances=(mine,)))
+        general = driver.open(1)
+        driver.open(257)
+        first, second = driver.wait(258, 443), driver.wait(259, 80)
+        driver.configure(site(servers=pool, services=(HTTP, https)))
+        driver.end(general)
+        self.assertEqual((driver.gone_from_queue(), second.state), ([first], State.WAITING))
 
     def test_the_instance_goes_out_of_service(self) -> None:
         """The same by a person; and where the general virtual server is out too, they are refused."""

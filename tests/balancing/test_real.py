@@ -39,6 +39,7 @@ class StateTests(SynchronousTestCase):
                     if (state, verb) in listed:
                         getattr(real, verb)(*arguments)
                         self.assertIs(real.operational, listed[state, verb])
+                        self.assertEqual(real.wake_at is not None, real.operational is FAILED)
                     else:
                         self.assertRaises(AssertionError, getattr(real, verb), *arguments)
 

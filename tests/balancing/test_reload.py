@@ -88,6 +88,17 @@ class GoneTests(SynchronousTestCase):
         driver.order("server a", "state", "out-of-service")
         self.assertEqual(driver.refused(), Why.FAILED)
 
+    def test_nor_is_its_backup(self) -> None:
+        """Who follows it in the chain was its backup, not its principal's."""
+        a, z, y = server("a", backup="z"), server("z", backup="y"), server("y")
+        driver = Driver(site(servers=(a, z)), spare=(y,))
+        driver.open(1)
+        driver.open(2)
+        driver.configure(site(servers=(a,)), spare=(y,))
+        self.assertEqual(driver.connections("z"), 1)
+        driver.order("server a", "state", "out-of-service")
+        self.assertEqual(driver.refused(), Why.FAILED)
+
     def test_a_dial_to_a_server_that_is_gone(self) -> None:
         """Is not repeated there."""
         driver = Driver(site(servers=servers("ab")))

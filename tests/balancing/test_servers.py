@@ -116,6 +116,15 @@ class FailureTests(SynchronousTestCase):
         driver.ditch(driver.route(2).ticket)
         self.assertEqual(driver.state("a"), "failed")
 
+    def test_a_late_answer(self) -> None:
+        """To a dial of before it failed: the connection stands, and the server is tested all the same."""
+        driver = Driver(site(servers=servers("a", threshold=1, retries=1)))
+        late = driver.route().ticket
+        driver.ditch(driver.route().ticket)
+        driver.balancer.connected(late, driver.now)
+        [row] = driver.balancer.servers(driver.now)
+        self.assertEqual((row.state, row.ditched, row.connections, row.retried_in), ("failed", 1, 1, 60.0))
+
     def test_established_connections_go_on(self) -> None:
         """They count, and can end."""
         driver = Driver(site(servers=servers("a", threshold=1, retries=1)))
@@ -168,6 +177,18 @@ class RecoveryTests(SynchronousTestCase):
         self.driver.end(test)
         self.assertEqual(self.driver.state("a"), "testing")
         self.assertEqual(name_of(self.driver.route(2).ticket), "a")
+
+    def test_not_by_who_has_been_ditched_there(self) -> None:
+        """Another client tests it."""
+        a = server("a", threshold=1, retries=1, retry_after=30.0)
+        driver = Driver(site(servers=(a, server("b", retries=1, threshold=9), server("c", max_connections=0))))
+        ticket = driver.route().ticket
+        driver.fail(ticket)
+        self.assertEqual(name_of(ticket), "b")
+        driver.pass_time(30.0)
+        driver.fail(ticket)
+        self.assertEqual(name_of(ticket), "c")
+        self.assertEqual(name_of(driver.route().ticket), "a")
 
     def test_slow_start(self) -> None:
         """It takes its share little by little: here of equal weights, after a tenth of the time, a tenth."""

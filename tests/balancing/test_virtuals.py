@@ -70,6 +70,17 @@ class BackupTests(SynchronousTestCase):
         driver.order("server b", "state", "in-service")
         self.assertEqual({event.virtual for event in driver.happened(VirtualBack)}, {f"{NAME}:80:0", f"{OTHER}:80:0"})
 
+    def test_a_backup_that_is_out_of_service(self) -> None:
+        """A person took it out: it takes nobody's clients; the next in the chain does."""
+        third = "third.example.test"
+        driver = Driver(
+            site(backup=OTHER), site(OTHER, servers=servers("z"), backup=third), site(third, servers=servers("y"))
+        )
+        driver.order("server a", "state", "out-of-service")
+        self.assertEqual(name_of(driver.open()), "z")
+        driver.order(f"virtual {OTHER}:80:0", "state", "out-of-service")
+        self.assertEqual(name_of(driver.open()), "y")
+
     def test_a_backup_without_the_port(self) -> None:
         """Is none for it."""
         other = site(OTHER, servers=servers("z"), services=(Service(first_port=443, last_port=443, to=443),))

@@ -1,9 +1,9 @@
 """
 Hosts of a test's own: network namespaces, with wires between them.
 
-A namespace lives as long as a process that waits for the end of its input, which comes with the end of the test's
-process at the latest; with the namespace go its interfaces, rules and routes.  So nothing is left behind, however it
-ends.
+A namespace lives as long as a process in it: one that waits for the end of its input, which comes with the end of the
+test's process at the latest, and what the test runs there.  With it go its interfaces, rules and routes, however the
+test ends.
 """
 
 from __future__ import annotations

@@ -3,111 +3,18 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import attrs
 
-from appliance.errors import Blame, DataPathError, ListenError
-from appliance.model import Server, Service, Site, Transport
-from appliance.nat.everyport import EveryPort
-from appliance.nat.opening import EVERY_PORT
-from tests.integration.hosts import own_network
-from tests.integration.sockets import LEASED, ORIGIN, BalancedNat, ClockedReactor, NatCase, turns, until
+from appliance.errors import Blame, DataPathError
+from appliance.model import Service, Transport
+from tests.integration.every import EVERY, EveryCase, every_site, exact, nat_with, nft, redirect_port
+from tests.integration.sockets import LEASED, ORIGIN
 from tests.nat.filters import FakePacketFilter
 
 SECOND = IPv4Address("127.0.101.2")
-EVERY = Service(every=True, first_port=1, last_port=65535, to=1)
-
-
-def every_site(name: str = "a.example", *services: Service, port: int = 0) -> Site:
-    """Its server keeps the client's port, unless it has a ``port`` of its own."""
-    server = Server(name=f"server of {name}", address=ORIGIN, port=port, retries=1)
-    return Site(name=name, pool="public", services=(EVERY, *services), servers=(server,))
-
-
-def exact(port: int, to: int = 0) -> Service:
-    return Service(first_port=port, last_port=port, to=to or port)
-
-
-class EveryCase(NatCase):
-    """No threads: they would stay on the test's host."""
-
-    timeout = 10
-
-    def setUp(self) -> None:
-        own_network(self)
-        super().setUp()
-
-    def server(self, port: int, address: IPv4Address = ORIGIN) -> socket.socket:
-        sock = self.keep(socket.create_server((str(address), port)))
-        sock.settimeout(0)
-        return sock
-
-    def client(self, port: int, address: IPv4Address = LEASED, source: int = 0) -> socket.socket:
-        sock = self.keep(socket.socket())
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", source))
-        sock.connect((str(address), port))
-        sock.settimeout(0)
-        return sock
-
-    async def accept(self, origin: socket.socket) -> socket.socket:
-        found: list[socket.socket] = []
-
-        def accepted() -> bool:
-            try:
-                found.append(origin.accept()[0])
-            except BlockingIOError:
-                return False
-            return True
-
-        await until(accepted)
-        server = self.keep(found[0])
-        server.settimeout(0)
-        return server
-
-    async def read(self, sock: socket.socket) -> bytes:
-        """What comes next; b"reset" for a reset."""
-        found: list[bytes] = []
-
-        def has_come() -> bool:
-            try:
-                found.append(sock.recv(65536))
-            except BlockingIOError:
-                return False
-            except ConnectionResetError:
-                found.append(b"reset")
-            return True
-
-        await until(has_come)
-        return found[0]
-
-    async def exchange(self, client: socket.socket, server: socket.socket, words: bytes) -> None:
-        """Words of their own, both ways."""
-        client.sendall(words)
-        self.assertEqual(await self.read(server), words)
-        server.sendall(words[::-1])
-        self.assertEqual(await self.read(client), words[::-1])
-
-    def assertRefused(self, port: int, address: IPv4Address = LEASED) -> None:
-        self.assertRaises(ConnectionRefusedError, self.client, port, address)
-
-    def assertNobody(self, origin: socket.socket) -> None:
-        self.assertRaises(BlockingIOError, origin.accept)
-
-    def open(self, site: Site, address: IPv4Address = LEASED) -> None:
-        self.nat.open(address, site, site.servers[0])
-
-    def redirect_port(self, site: Site, address: IPv4Address = LEASED) -> int:
-        listener = self.nat._holdings[address, site.name].listeners[Transport.TCP, EVERY_PORT]
-        assert isinstance(listener, EveryPort)
-        return listener.redirect_port
-
-
-def nft(*words: str) -> str:
-    return subprocess.run(["nft", *words], capture_output=True, text=True, check=True).stdout
 
 
 class PortTests(EveryCase):
@@ -171,13 +78,11 @@ class PortTests(EveryCase):
 
     async def test_nobody_can_say_what_it_was_for(self) -> None:
         """A connection straight to where all come in, that nothing has translated, is reset."""
-        nat = BalancedNat(ClockedReactor(self.clock), self.tally, FakePacketFilter())
+        nat = nat_with(self, FakePacketFilter())
         self.addCleanup(lambda: nat.stop(0))
         site = every_site()
         nat.open(LEASED, site, site.servers[0])
-        listener = nat._holdings[LEASED, site.name].listeners[Transport.TCP, EVERY_PORT]
-        assert isinstance(listener, EveryPort)
-        client = self.client(listener.redirect_port)
+        client = self.client(redirect_port(nat, site))
         self.assertEqual(await self.read(client), b"reset")
         self.assertEqual(self.tally.opened, {})
 
@@ -278,148 +183,3 @@ class ExactTests(EveryCase):
         error = self.assertRaises(DataPathError, self.open, every_site("b.example"))
         self.assertEqual(str(error), f"{LEASED}:all/tcp: port in use by site a.example")
         self.assertIs(error.blame, Blame.PORT)
-
-
-class EndTests(EveryCase):
-    async def test_connections_outlive_the_lease(self) -> None:
-        """And nothing of theirs reaches the next site, which may have all ports too, or one."""
-        one, two = self.server(80), self.server(9000)
-        former = every_site()
-        self.open(former)
-        client, server = self.client(80), await self.accept(one)
-        self.nat.close(LEASED, former.name)
-        self.assertNotIn(str(LEASED), nft("list", "ruleset"))
-        self.assertRefused(80)
-        await self.exchange(client, server, b"nobody's")
-        for latter in (
-            every_site("b.example", port=9000),
-            attrs.evolve(every_site("c.example"), services=(exact(80, 9000),)),
-        ):
-            latter = attrs.evolve(latter, servers=(attrs.evolve(latter.servers[0], port=9000),))
-            self.open(latter)
-            newcomer, new_server = self.client(80), await self.accept(two)
-            await self.exchange(newcomer, new_server, b"new")
-            await self.exchange(client, server, b"old")
-            self.nat.close(LEASED, latter.name)
-        await self.exchange(client, server, b"still")
-
-    async def test_who_waits_does_not_reach_the_next_site(self) -> None:
-        one, two = self.server(80), self.server(9000)
-        former, latter = every_site(), every_site("b.example", port=9000)
-        self.open(former)
-        client = self.client(80)  # waits: the reactor has not turned
-        self.nat.close(LEASED, former.name)
-        self.open(latter)
-        self.assertEqual(await self.read(client), b"reset")
-        await turns()
-        self.assertNobody(one)
-        self.assertNobody(two)
-
-    async def test_abort(self) -> None:
-        """Connections to any port are the site's."""
-        origin = self.server(80)
-        site = every_site()
-        self.open(site)
-        client, server = self.client(80), await self.accept(origin)
-        self.nat.abort(LEASED, site.name)
-        self.assertEqual((await self.read(client), await self.read(server)), (b"reset", b"reset"))
-
-    async def test_the_table(self) -> None:
-        """Stands while there are connections, whoever flushes what; a stop takes it away."""
-        origin = self.server(80)
-        site = every_site()
-        self.open(site)
-        [line] = nft("list", "tables").splitlines()
-        client, server = self.client(80), await self.accept(origin)
-        nft("flush", "ruleset")
-        self.client(80)
-        await self.accept(origin)
-        self.nat.close(LEASED, site.name)
-        self.assertEqual(nft("list", "tables").splitlines(), [line])
-        await self.exchange(client, server, b"goes on")
-        await self.nat.stop(0)
-        self.assertEqual(nft("list", "tables"), "")
-
-    async def test_without_such_a_site(self) -> None:
-        """There is no table, and the kernel need not remember connections."""
-        self.server(80)
-        site = attrs.evolve(every_site(), services=(exact(80),))
-        self.nat.prepare([site])
-        self.open(site)
-        self.nat.close(LEASED, site.name)
-        self.assertEqual(nft("list", "ruleset"), "")
-
-    async def test_prepared(self) -> None:
-        """The table is made before somebody waits for it."""
-        self.nat.prepare([every_site()])
-        self.assertIn("table ip appliance_", nft("list", "tables"))
-
-
-class RefusedTests(NatCase):
-    """The kernel does not take it; no host of its own is needed for that."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.kernel = FakePacketFilter()
-        self.nat = BalancedNat(ClockedReactor(self.clock), self.tally, self.kernel)
-        self.carrying = self.nat.carrying
-
-    async def test_no_right(self) -> None:
-        """Says so, blames no address, and leaves nothing open."""
-        self.kernel.failure = "needs CAP_NET_ADMIN"
-        site = every_site("a.example", exact(8080))
-        refused = self.assertRaises(ListenError, self.nat.prepare, [site])
-        self.assertEqual(str(refused), "sites.a.example: port: all needs CAP_NET_ADMIN")
-        error = self.assertRaises(DataPathError, self.nat.open, LEASED, site, site.servers[0])
-        self.assertEqual(str(error), f"{LEASED}: port: all needs CAP_NET_ADMIN")
-        self.assertIs(error.blame, Blame.PROCESS)
-        self.assertListens(8080, listens=False)
-        self.assertEqual(self.nat._holdings, {})
-        self.kernel.failure = None
-        self.nat.open(LEASED, site, site.servers[0])
-        self.assertEqual(self.kernel.exact, {(str(LEASED), 8080)})
-
-    async def test_a_change_that_is_refused(self) -> None:
-        """Leaves all as it was."""
-        site = every_site("a.example", exact(8080))
-        self.nat.open(LEASED, site, site.servers[0])
-        self.kernel.failure = "was refused by nftables: Cannot allocate memory"
-        changed = every_site("a.example", exact(8081))
-        self.assertRaises(DataPathError, self.nat.open, LEASED, changed, changed.servers[0])
-        self.assertListens(8080, listens=True)
-        self.assertListens(8081, listens=False)
-        self.assertEqual(self.kernel.exact, {(str(LEASED), 8080)})
-
-    async def test_an_end_that_is_refused(self) -> None:
-        """Ends all the same; the next site gets the address only when the kernel has forgotten the former one."""
-        site, other = every_site(), attrs.evolve(every_site("b.example"), services=(exact(8080),))
-        self.nat.open(LEASED, site, site.servers[0])
-        [place] = self.kernel.every.values()
-        self.kernel.failure = "was refused by nftables: Cannot allocate memory"
-        self.nat.close(LEASED, site.name)
-        self.assertListens(place[1], listens=False)
-        self.assertRaises(DataPathError, self.nat.open, LEASED, other, other.servers[0])
-        self.assertListens(8080, listens=False)
-        self.kernel.failure = None
-        self.nat.open(LEASED, other, other.servers[0])
-        self.assertEqual(self.kernel.every, {})
-
-    async def test_a_move_that_is_refused(self) -> None:
-        """All goes on coming in where it did."""
-        site = every_site()
-        self.nat.open(LEASED, site, site.servers[0])
-        [place] = self.kernel.every.values()
-        self.kernel.failure = "was refused by nftables: Cannot allocate memory"
-        changed = every_site("a.example", exact(place[1]))
-        self.assertRaises(DataPathError, self.nat.open, LEASED, changed, changed.servers[0])
-        self.assertEqual(list(self.kernel.every.values()), [place])
-        self.assertListens(place[1], listens=True)
-
-    async def test_one_change_of_the_kernel(self) -> None:
-        """Is all that an address takes, however many ports it has."""
-        services = [exact(port) for port in range(8080, 8090)]
-        for number in range(1, 11):
-            site = every_site(f"{number}.example", *services)
-            self.nat.open(LEASED + number, site, site.servers[0])
-        self.assertEqual(self.kernel.runs, 10)
-        self.assertEqual((len(self.kernel.every), len(self.kernel.exact)), (10, 100))

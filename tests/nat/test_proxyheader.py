@@ -49,6 +49,13 @@ class ReadTests(SynchronousTestCase):
                     self.assertIsNone(read(header[:end]))
                 self.assertEqual(read(header + b"GET /"), (client, len(header)))
 
+    def test_a_front_end_with_both_families(self) -> None:
+        """Its IPv4 clients are who they are, in whichever form it names them."""
+        mapped = Endpoint(IPv6Address("::ffff:198.51.100.7"), 4711)
+        for version in VERSIONS:
+            header = written(version, mapped, LEASED)
+            self.assertEqual(read(header), (CLIENT, len(header)))
+
     def test_the_front_end_itself(self) -> None:
         """Its own checks, and what it does not know."""
         for header in (
