@@ -138,8 +138,9 @@ class Balancer:
         spent = now - ticket.dialled_at
         real.answered(max(spent, real.response), now)
         tested = real.test is ticket
+        # One that is tested takes none but its test, which has one attempt.
         stays = real.takes() and not ticket.virtual.gone and real in ticket.virtual.reach
-        if stays and not tested and ticket.attempts < real.server.retries:
+        if stays and ticket.attempts < real.server.retries:
             ticket.attempts += 1
             after = max(0.0, _PAUSE - spent) if not may_wait(ticket.virtual, ticket.tried | {real}, None) else 0.0
             ticket.dialled_at = now + after

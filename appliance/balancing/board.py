@@ -113,7 +113,7 @@ class Board:
         if real.wake_at is not None:
             self.timers.add(real.wake_at, real)
         self.emptied(real, now)
-        self.rearrange(real.users, now)
+        self.rearrange(list(real.users), now)
 
     def rearrange(self, virtuals: Iterable[Virtual], now: float) -> None:
         """What these may use has changed: see who is asked, what state they are in, and who need not wait."""

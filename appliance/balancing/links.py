@@ -29,15 +29,36 @@ class Links:
 
     # -- what may ever be used -------------------------------------------------------------------------------------
 
-    def connect(self) -> None:
-        """Work out what every virtual server may ever send to; O(all of them)."""
-        for real in self._reals.values():
-            real.users = []
+    def connect(self, virtuals: Iterable[Virtual]) -> None:
+        """Work out what these may ever send to; O(that)."""
+        for virtual in virtuals:
+            self.disconnect(virtual)
+            virtual.reach = self._reach(virtual)
+            for real in virtual.reach:
+                real.users[virtual] = None
+                real.hungry |= dict.fromkeys(virtual.needs.values())
+
+    def disconnect(self, virtual: Virtual) -> None:
+        """It may send to nobody any more."""
+        for real in virtual.reach:
+            real.users.pop(virtual, None)
+            for need in virtual.needs.values():
+                real.hungry.pop(need, None)
+
+    def dependents(self, places: Iterable[Premises]) -> list[Premises]:
+        """These, and the sites that have one of them as a backup, and so on; O(virtual servers)."""
+        backed: dict[str, list[Premises]] = {}
         for place in self._places.values():
-            for virtual in place.virtuals():
-                virtual.reach = self._reach(virtual)
-                for real in virtual.reach:
-                    real.users.append(virtual)
+            for name in {virtual.backup for virtual in place.virtuals() if virtual.backup is not None}:
+                backed.setdefault(name, []).append(place)
+        found = dict.fromkeys(places)
+        waiting = list(found)
+        while waiting:
+            for place in backed.get(waiting.pop().name, ()):
+                if place not in found:
+                    found[place] = None
+                    waiting.append(place)
+        return list(found)
 
     def _reach(self, virtual: Virtual) -> dict[Real, int]:
         reach: dict[Real, int] = {}

@@ -15,7 +15,6 @@ from appliance.balancing.orders import Orders
 from appliance.balancing.premises import Premises, service_at
 from appliance.balancing.real import Real
 from appliance.balancing.subjects import endpoint_of, named_after, split_virtual, virtual_text
-from appliance.balancing.values import Override
 from appliance.errors import BalancingError
 from appliance.model import Instance, Service, Site, Transport
 
@@ -62,17 +61,11 @@ def name_instance(board: Board, name: str) -> str:
 def made_instances(board: Board, place: Premises, orders: Orders) -> list[Instance]:
     """The instances of a site that persons made, as far as it has their ports."""
     made: dict[int, list[tuple[int, Transport]]] = {}
-    for override in made_at(place, orders):
+    for override in orders.made_at(place.name):
         _, port, transport, bind_id = split_virtual(board, override.subject.removeprefix("virtual "))
         made.setdefault(bind_id, []).append((port, transport))
     instances = (_instance(place.site, bind_id, ports) for bind_id, ports in made.items())
     return [instance for instance in instances if instance is not None]
-
-
-def made_at(place: Premises, orders: Orders) -> list[Override]:
-    """The overrides that made them."""
-    start = f"virtual {place.name}:"
-    return [each for each in orders.all() if each.setting == "made" and each.subject.startswith(start)]
 
 
 def _instance(site: Site, bind_id: int, ports: Iterable[tuple[int, Transport]]) -> Instance | None:

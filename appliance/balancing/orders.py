@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 
 from appliance.balancing.real import Real
 from appliance.balancing.subjects import NO_BACKUP, RealSubject, Subject, prefix_of
@@ -24,6 +25,7 @@ class Orders:
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], _Ranked] = {}
         self._by_subject: dict[str, dict[str, _Ranked]] = {}
+        self._made: dict[str, dict[str, Override]] = {}
         self._ranks = itertools.count(1)
 
     def all(self) -> list[Override]:
@@ -38,12 +40,18 @@ class Orders:
         """By setting."""
         return self._by_subject.get(subject, {})
 
+    def made_at(self, site: str) -> list[Override]:
+        """Those that made instances of ``site``."""
+        return list(self._made.get(site, {}).values())
+
     def put(self, override: Override) -> None:
         """One that holds from now on, in place of what was ordered of the same."""
         self.drop(override)
         ranked = next(self._ranks), override
         self._stored[override.subject, override.setting] = ranked
         self._by_subject.setdefault(override.subject, {})[override.setting] = ranked
+        if override.setting == "made":
+            self._made.setdefault(_site_of(override), {})[override.subject] = override
 
     def drop(self, override: Override) -> None:
         """It holds no more, if it did."""
@@ -52,6 +60,8 @@ class Orders:
             del settings[override.setting]
             if not settings:
                 del self._by_subject[override.subject]
+            if override.setting == "made":
+                del self._made[_site_of(override)][override.subject]
 
     # -- laid upon the file ----------------------------------------------------------------------------------------
 
@@ -105,12 +115,39 @@ class Orders:
                     virtual.clients.pop(prefix_of(prefix), None)
         virtual.bound = list(bound.values())
 
+    def order_client(self, virtual: Virtual, prefix: IPv4Network) -> None:
+        """The same for one client alone."""
+        instance = virtual.section.instance
+        virtual.clients.pop(prefix, None)
+        if instance is not None and prefix in instance.clients:
+            virtual.clients[prefix] = -virtual.section.bind_id, "configured"
+        for subject in subjects_of(virtual):
+            ranked = self._stored.get((subject, f"client {prefix}"))
+            if ranked is not None:
+                virtual.clients.pop(prefix, None)
+                if ranked[1].value == "assigned":
+                    virtual.clients[prefix] = ranked[0], "by hand"
+
     def _for(self, virtual: Virtual) -> dict[str, _Ranked]:
-        place, bind_id = virtual.section.place.name, virtual.section.bind_id
-        settings = dict(self.of(f"virtual {place}:0:{bind_id}"))
-        if virtual.transport is Transport.UDP:
-            settings |= self.of(f"virtual {place}:0/udp:{bind_id}")
-        return settings | self.of(f"virtual {virtual.name}")
+        settings: dict[str, _Ranked] = {}
+        for subject in subjects_of(virtual):
+            settings |= self.of(subject)
+        return settings
+
+
+def subjects_of(virtual: Virtual) -> list[str]:
+    """The subjects whose overrides concern it; the later ones count more."""
+    start, bind_id = f"virtual {virtual.section.place.name}:0", virtual.section.bind_id
+    subjects = [f"{start}:{bind_id}", f"{start}/udp:{bind_id}", f"virtual {virtual.name}"]
+    if virtual.transport is not Transport.UDP:
+        del subjects[1]
+    return list(dict.fromkeys(subjects))
+
+
+def _site_of(override: Override) -> str:
+    """Nothing for a server's."""
+    kind, _, name = override.subject.partition(" ")
+    return name.split(":")[0] if kind == "virtual" else ""
 
 
 def configured(subject: Subject, setting: str) -> str:

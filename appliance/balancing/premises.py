@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import typing
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 
 from appliance.balancing.prefixes import Prefixes, filter_of
 from appliance.balancing.virtual import Section, Virtual
@@ -39,10 +40,24 @@ class Port:
 
     def assign(self) -> None:
         """Assignments have changed; those of instances that are out of service do not count."""
-        competing = [self.general, *(virtual for virtual in self.by_bind_id.values() if virtual.in_service)]
-        ranked = [(rank, prefix, virtual) for virtual in competing for prefix, (rank, _) in virtual.clients.items()]
+        ranked = [(rank, prefix, each) for each in self._competing() for prefix, (rank, _) in each.clients.items()]
         ranked.sort(key=lambda each: each[0])
         self.assigned: Prefixes[Virtual] = Prefixes((prefix, virtual) for _, prefix, virtual in ranked)
+        self._simplify()
+
+    def assign_one(self, prefix: IPv4Network) -> None:
+        """Those of one prefix have."""
+        ranked = [(each.clients[prefix][0], each) for each in self._competing() if prefix in each.clients]
+        if ranked:
+            self.assigned.put(prefix, max(ranked, key=lambda each: each[0])[1])
+        else:
+            self.assigned.drop(prefix)
+        self._simplify()
+
+    def _competing(self) -> list[Virtual]:
+        return [self.general, *(virtual for virtual in self.by_bind_id.values() if virtual.in_service)]
+
+    def _simplify(self) -> None:
         self.simple = not self.assigned and not self.general.section.place.watches
 
 
@@ -130,6 +145,11 @@ class Premises:
         """Assignments, watches, or states of instances have changed."""
         for port in self._shared.values():
             port.assign()
+
+    def assign_one(self, prefix: IPv4Network) -> None:
+        """Assignments of one prefix have changed."""
+        for port in self._shared.values():
+            port.assign_one(prefix)
 
     def general_for(self, virtual: Virtual) -> Virtual | None:
         """:return: the virtual server of bind id 0 that has all ports of ``virtual``, which is another site's."""

@@ -104,7 +104,8 @@ class Queues:
         need = virtual.needs.get((ticket.tried, company))
         if need is None:
             need = virtual.needs[ticket.tried, company] = Need(virtual, ticket.tried, company)
-            self._register(need)
+            for real in virtual.reach:
+                real.hungry[need] = None
         self._came += 1
         ticket.need = need
         need.tickets[ticket] = self._came
@@ -121,18 +122,6 @@ class Queues:
         """What these may use has changed."""
         self._serve([need for virtual in virtuals for need in virtual.needs.values()], now)
 
-    def register(self, virtuals: Iterable[Virtual], reals: Iterable[Real]) -> None:
-        """
-        What virtual servers may ever use has changed.
-
-        :param reals: all; ``virtuals`` likewise.
-        """
-        for real in reals:
-            real.hungry.clear()
-        for virtual in virtuals:
-            for need in virtual.needs.values():
-                self._register(need)
-
     def orphans(self, virtuals: Iterable[Virtual]) -> list[Ticket]:
         """Take out all who wait for these, which are there no more; those who came first, first."""
         needs = [need for virtual in virtuals for need in virtual.needs.values()]
@@ -140,10 +129,6 @@ class Queues:
         for _, ticket in waiting:
             self.leave(ticket)
         return [ticket for _, ticket in sorted(waiting, key=lambda each: each[0])]
-
-    def _register(self, need: Need) -> None:
-        for real in need.virtual.reach:
-            real.hungry[need] = None
 
     def _serve(self, needs: list[Need], now: float) -> None:
         """Let go who can, in their turn; those for whom there is nothing left are refused."""

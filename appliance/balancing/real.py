@@ -98,7 +98,7 @@ class Real:
         self.ditched_total = 0
         self.test: Ticket | None = None
         self.told_empty = True
-        self.users: list[Virtual] = []
+        self.users: dict[Virtual, None] = {}
         self.hungry: dict[Need, None] = {}
         self._ditched_clients: set[int] = set()
         self._begin_anew()

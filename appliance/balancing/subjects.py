@@ -4,7 +4,6 @@ How people name servers and virtual servers, and what they may set them to (5.10
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, ip_address
 
@@ -185,13 +184,28 @@ def check(board: Board, subject: Subject, setting: str, value: str) -> tuple[str
     return setting, value
 
 
-@functools.lru_cache(maxsize=65536)
-def prefix_of(text: str) -> IPv4Network:
-    """
-    Kept, for each assignment by hand is read again with every other one.
+def canonical(board: Board, subject: Subject, setting: str) -> str:
+    """:return: the canonical form of a setting. :raises BalancingError: there is none such."""
+    kind = setting.partition(" ")[0]
+    some_value = {"state": "in-service", "server": "bound", "client": "assigned", "backup": "none", "made": "yes"}
+    return check(board, subject, setting, some_value.get(kind, "1"))[0]
 
-    :raises BalancingError: it is no IPv4 prefix, or names an address within one.
-    """
+
+def check_undoing(subject: Subject, setting: str, value: str) -> None:
+    """:raises BalancingError: what is to be undone is not there."""
+    if isinstance(subject, VirtualSubject) and value in ("unbound", "unassigned"):
+        name = setting.split(" ", 1)[1]
+        for virtual in subject.virtuals:
+            if value == "unbound" and any(name == real.name for real in virtual.bound):
+                return
+            if value == "unassigned" and prefix_of(name) in virtual.clients:
+                return
+        message = f"{name} is not {value.removeprefix('un')} to {subject.text.removeprefix('virtual ')}"
+        raise BalancingError("not-found", message, field=setting.split(" ")[0])
+
+
+def prefix_of(text: str) -> IPv4Network:
+    """:raises BalancingError: it is no IPv4 prefix, or names an address within one."""
     try:
         return IPv4Network(text)
     except ValueError as problem:

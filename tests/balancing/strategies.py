@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -14,24 +15,28 @@ HTTPS = Service(first_port=443, last_port=443, to=443)
 NAMES = "abcdef"
 
 
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"max_connections": 1, "queue": 3, "retries": 1},
+    {"max_connections": 2, "queue": 1, "threshold": 1, "backup": "a"},
+    {"max_connections": 3, "queue": 1, "threshold": 2, "retries": 1, "slow_start": 30.0, "retry_after": 5.0},
+    {"weight": 3, "threshold": 1, "retries": 1, "retry_after": 5.0, "backup": "b"},
+    {"weight": 0, "backup": "c"},
+    {"weight": 3, "max_connections": 1, "queue": 2, "threshold": 2, "retries": 2, "distinct_clients": True},
+    {"max_connections": 2, "queue": 2, "threshold": 1, "retries": 1, "retry_after": 20.0, "backup": "d"},
+]
+"""What a server may be; as its backup none is itself."""
+
+
 @st.composite
-def pools(draw: st.DrawFn, names: str = NAMES) -> tuple[Server, ...]:
-    """Servers with all that they may have."""
-    return tuple(
-        server(
-            name,
-            weight=draw(st.sampled_from([1, 1, 3, 0])),
-            max_connections=draw(st.sampled_from([0, 1, 2, 3])),
-            queue=draw(st.sampled_from([0, 1, 3])),
-            threshold=draw(st.sampled_from([1, 2])),
-            retries=draw(st.sampled_from([1, 2])),
-            retry_after=draw(st.sampled_from([5.0, 20.0])),
-            slow_start=draw(st.sampled_from([0.0, 0.0, 30.0])),
-            distinct_clients=draw(st.booleans()),
-            backup=draw(st.sampled_from([None, None, None, *(each for each in names if each != name)])),
-        )
-        for name in names
-    )
+def pools(draw: st.DrawFn) -> tuple[Server, ...]:
+    """A server of each name."""
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=len(NAMES), max_size=len(NAMES)))
+    made = []
+    for name, kind in zip(NAMES, kinds, strict=True):
+        values = {"threshold": 2, "retries": 2, **kind}
+        made.append(server(name, **(values | {"backup": None} if values.get("backup") == name else values)))
+    return tuple(made)
 
 
 @st.composite

@@ -196,6 +196,9 @@ class VirtualTests(SynchronousTestCase):
         """What the file assigns, and at one port alone what was assigned at all."""
         self.driver.order(f"virtual {NAME}:443:1", "client 198.51.101.0/24", "unassigned")
         self.assertEqual([name_of(self.driver.open(MEMBER, port)) for port in (80, 443)], ["p", "a"])
+        self.driver.order(f"virtual {NAME}:443:1", "client 198.51.101.0/24", None)
+        self.assertEqual(name_of(self.driver.open(MEMBER, 443)), "p")
+        self.driver.order(f"virtual {NAME}:443:1", "client 198.51.101.0/24", "unassigned")
         self.driver.order(f"virtual {NAME}:0:1", "client 192.0.2.0/24", "assigned")
         self.driver.order(f"virtual {NAME}:80:1", "client 192.0.2.0/24", "unassigned")
         guest = int(IPv4Network("192.0.2.0/24").network_address) - client(0)

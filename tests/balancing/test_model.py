@@ -16,7 +16,7 @@ from appliance.balancing import Administrative, Operational, Refused, Route, Ser
 from appliance.balancing.real import Real
 from appliance.errors import BalancingError
 from appliance.model import Site
-from tests.balancing.driver import Driver
+from tests.balancing.driver import Driver, client
 from tests.balancing.rules import has_room, usable_by, usable_by_buddies
 from tests.balancing.strategies import NAMES, SITES, configurations
 
@@ -145,6 +145,7 @@ class Model(RuleBasedStateMachine):
     def configure(self, sites: list[Site]) -> None:
         self.driver.configure(*sites)
         self.settle()
+        self.compare()
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -185,17 +186,35 @@ class Model(RuleBasedStateMachine):
         except BalancingError:
             assert self.driver.balancer.overrides() == before, "nothing is stored"
         self.settle()
+        if before != self.driver.balancer.overrides():
+            self.compare()
 
-    @rule()
-    def restart(self) -> None:
-        """Overrides outlive it; here only that another one takes them all up, and is then the same."""
+    def compare(self) -> None:
+        """Another balancer with the same file and the same overrides is linked in the same way."""
         former = self.driver.balancer
-        place = former._board.places
-        fresh = Driver(*(each.site for each in place.values()), spare=tuple(r.server for r in self.file_servers()))
+        places = former._board.places
+        fresh = Driver(*(each.site for each in places.values()), spare=tuple(r.server for r in self.file_servers()))
         assert fresh.balancer.restore(former.overrides(), 0.0) == []
         assert fresh.balancer.overrides() == former.overrides()
-        for one, other in zip(fresh.balancer.virtuals(0.0), former.virtuals(0.0), strict=True):
-            assert (one.name, one.servers, one.backup) == (other.name, other.servers, other.backup)
+        for new, old in zip(fresh.balancer._board.virtuals(), former._board.virtuals(), strict=True):
+            assert (new.name, new.backup, new.in_service) == (old.name, old.backup, old.in_service)
+            assert [real.name for real in new.bound] == [real.name for real in old.bound], old.name
+            assert {r.name: by for r, by in new.reach.items()} == {r.name: by for r, by in old.reach.items()}, old.name
+            assert {c: by for c, (_, by) in new.clients.items()} == {c: by for c, (_, by) in old.clients.items()}
+            assert all(old in real.users for real in old.reach)
+            assert new.section.places == old.section.places
+        for name, place in places.items():
+            for key in (80, 443):
+                port, same = place.port(key), fresh.balancer._board.places[name].port(key)
+                if port is None or same is None:
+                    assert port is same
+                    continue
+                for number in GENERAL + PREFERRED:
+                    one, other = port.assigned.find(client(number)), same.assigned.find(client(number))
+                    assert (one and (one[0].name, one[1])) == (other and (other[0].name, other[1])), number
+        for real in former._board.reals.values():
+            assert all(real in virtual.reach and not virtual.gone for virtual in real.users)
+            assert all(need.tickets and real in need.virtual.reach for need in real.hungry)
 
     def file_servers(self) -> list[Real]:
         return [real for real in self.driver.balancer._board.reals.values() if not real.made and not real.gone]

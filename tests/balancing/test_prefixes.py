@@ -13,6 +13,9 @@ from appliance.balancing.prefixes import Filter, Prefixes, filter_of
 CORNERS = [0, 1, 2**31, 2**32 - 1, int(IPv4Address("192.0.2.0")), int(IPv4Address("192.0.2.128"))]
 
 
+_OWNER = st.one_of(st.none(), st.integers(0, 9))
+
+
 @st.composite
 def prefixes(draw: st.DrawFn) -> IPv4Network:
     """Of every length, and often inside, beside or equal to one another."""
@@ -40,6 +43,26 @@ class PrefixTests(SynchronousTestCase):
         for client in {anywhere, *edges, *CORNERS, *(max(0, edge - 1) for edge in edges)}:
             self.assertEqual(found.find(client), naive(owned, client), IPv4Address(client))
         self.assertEqual(bool(found), bool(owned))
+
+    @settings(max_examples=200)
+    @given(st.lists(st.tuples(prefixes(), st.integers(0, 9)), max_size=6), st.lists(st.tuples(prefixes(), _OWNER)))
+    def test_changes(self, owned: list[tuple[IPv4Network, int]], changes: list[tuple[IPv4Network, int | None]]) -> None:
+        """Put and dropped one at a time, they are as if they had been laid out so, with no run too many."""
+        found = Prefixes(owned)
+        kept = dict(owned)
+        for prefix, owner in changes:
+            kept.pop(prefix, None)
+            if owner is None:
+                found.drop(prefix)
+            else:
+                kept[prefix] = owner
+                found.put(prefix, owner)
+            edges = {int(each.network_address) for each in (*kept, prefix)}
+            edges |= {int(each.broadcast_address) for each in (*kept, prefix)}
+            for client in {*edges, *CORNERS, *(max(0, edge - 1) for edge in edges)}:
+                self.assertEqual(found.find(client), naive(list(kept.items()), client), IPv4Address(client))
+            self.assertLessEqual(len(found.starts), 2 * len(kept) + 1)
+            self.assertEqual((found.starts, bool(found)), (sorted(set(found.starts)), bool(kept)))
 
     def test_runs_are_disjoint_and_in_order(self) -> None:
         """A prefix within a prefix makes three runs."""

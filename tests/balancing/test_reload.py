@@ -88,6 +88,24 @@ class GoneTests(SynchronousTestCase):
         driver.order("server a", "state", "out-of-service")
         self.assertEqual(driver.refused(), Why.FAILED)
 
+    def test_a_backup_that_comes(self) -> None:
+        """Is one from then on, although nothing else has changed."""
+        driver = Driver(site(servers=(server("a", backup="z"),)))
+        driver.order("server a", "state", "out-of-service")
+        self.assertEqual(driver.refused(), Why.FAILED)
+        driver.configure(site(servers=(server("a", backup="z"),)), spare=servers("z"))
+        self.assertEqual(name_of(driver.open()), "z")
+
+    def test_a_site_that_was_a_backup(self) -> None:
+        """Nobody is sent there any more; when it is back, they are again."""
+        driver = Driver(site(backup=OTHER), site(OTHER, servers=servers("z")))
+        driver.order("server a", "state", "out-of-service")
+        driver.open()
+        driver.configure(site(backup=OTHER), spare=servers("z"))
+        self.assertEqual(driver.refused(), Why.FAILED)
+        driver.configure(site(backup=OTHER), site(OTHER, servers=servers("z")))
+        self.assertEqual(name_of(driver.open()), "z")
+
     def test_nor_is_its_backup(self) -> None:
         """Who follows it in the chain was its backup, not its principal's."""
         a, z, y = server("a", backup="z"), server("z", backup="y"), server("y")
@@ -178,6 +196,7 @@ class OverrideTests(SynchronousTestCase):
         ]
         driver.configure(site(servers=servers("ab")))
         self.assertEqual([each.override for each in driver.happened(OverrideEnded)], overrides)
+        self.assertEqual([row.backup for row in driver.balancer.servers(driver.now)], [None, None])
         driver.configure(site(servers=servers("ab"), services=(HTTP, HTTPS)), spare=servers("c"))
         driver.open(1, 443)
         self.assertEqual(driver.balancer.configured("server c", "weight"), "1")

@@ -83,6 +83,15 @@ class RetryTests(SynchronousTestCase):
         assert isinstance(other, Route)
         self.assertEqual(other.server.name, "b")
 
+    def test_a_person_took_its_server_out(self) -> None:
+        """Then it goes elsewhere after the present attempt, which was no ditched connection yet."""
+        driver = Driver(site(servers=servers("ab", retries=3)))
+        ticket = driver.route().ticket
+        driver.order("server a", "state", "out-of-service")
+        self.assertIsInstance(driver.fail(ticket), Route)
+        [row, _] = driver.balancer.servers(driver.now)
+        self.assertEqual((name_of(ticket), row.ditched, row.ditched_total), ("b", 0, 0))
+
 
 class FailureTests(SynchronousTestCase):
     def test_the_threshold_fails_it(self) -> None:
