@@ -174,7 +174,8 @@ def _fields(event: Event) -> Mapping[str, object]:
     if isinstance(event, ServerEvent):
         fields["server"] = event.server
     if isinstance(event, ServerFailed):
-        fields["for_seconds"] = round(event.retry_at - event.at)
+        span = round(event.retry_at - event.at, 1)
+        fields["for_seconds"] = int(span) if span == int(span) else span  # it may be a part of a second
         fields["why"] = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
     if isinstance(event, VirtualEvent):
         fields["virtual"] = event.virtual

@@ -14,7 +14,6 @@ Where to go, the balancing says each time; this only goes there.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import typing
@@ -23,10 +22,9 @@ from appliance.balancing import Refused, Route, Ticket, Wait
 from appliance.model import Server, Site, Transport
 from appliance.nat.dial import Dial
 from appliance.nat.fabric import EXHAUSTED, Fabric
+from appliance.nat.opening import NO_SOURCE
 from appliance.ports import Block
 
-_TAKEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-"""Errors that speak of a source: somebody else has it, or the host has not got its address."""
 MOST_SOURCES = 3
 """Pairs that one attempt tries: another program may have one of them."""
 
@@ -130,7 +128,10 @@ class Approach:
             self._fabric.out_of_descriptors(os.strerror(error))
             self._end()
             self._traveller.unreached(os.strerror(error), rule=False)
-        elif self.source is not None and error in _TAKEN and self._sources_tried < MOST_SOURCES:
+        elif error in NO_SOURCE:
+            if self.source is None or self._sources_tried >= MOST_SOURCES:
+                self._without_source(os.strerror(error))
+                return
             self.give_source_back()
             assert self._route is not None
             self._go(self._route)
@@ -144,10 +145,7 @@ class Approach:
             self.source = fabric.balance.take_source(pool, Transport.TCP)
             self._sources_tried += 1
             if self.source is None:
-                fabric.counters.sources_exhausted += 1
-                fabric.no_source(f"{pool}, for {self._site.name}")
-                self._end()
-                self._traveller.unreached(f"client NAT pool {pool} has no pair left", rule=True)
+                self._without_source("no pair is left")
                 return
         pair = self.source.pair if self.source is not None else None
         self._expire_in(self._site.timeouts.connect)
@@ -161,6 +159,15 @@ class Approach:
         fabric.connect_failed(f"{self._site.name} to {route.host} port {route.port}: {why}")
         self._sources_tried = 0
         self.follow(fabric.balance.failed(self.ticket))
+
+    def _without_source(self, why: str) -> None:
+        """That is no fault of the server, which may serve others all the while: it is not ditched."""
+        fabric, pool = self._fabric, self._site.client_nat
+        whose = f"client NAT pool {pool}" if pool is not None else "the host's own addresses"
+        fabric.counters.sources_exhausted += 1
+        fabric.no_source(f"{whose}, for {self._site.name}: {why}")
+        self._end()
+        self._traveller.unreached(f"{whose}: {why}", rule=True)
 
     def give_source_back(self) -> None:
         """Idempotent."""

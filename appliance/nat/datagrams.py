@@ -17,7 +17,7 @@ from zope.interface import implementer
 from appliance.balancing import Route, Wait
 from appliance.model import UDP_KEYS, Site, Transport
 from appliance.nat.fabric import EXHAUSTED, Fabric
-from appliance.nat.opening import SocketAddress, bind_source, family_of, open_socket
+from appliance.nat.opening import NO_SOURCE, SocketAddress, bind_source, family_of, open_socket
 from appliance.nat.sessions import BATCH, UNBOUND_TIMEOUT, Session
 from appliance.ports import Block
 
@@ -149,7 +149,7 @@ class UdpListener:
                 if source is None:
                     sock.close()
                     fabric.counters.sources_exhausted += 1
-                    fabric.no_source(f"{pool}, for {self._site.name}")
+                    fabric.no_source(f"client NAT pool {pool}, for {self._site.name}: no pair is left")
                     return None
                 bind_source(sock, source.pair)
             sock.connect(target)
@@ -161,6 +161,10 @@ class UdpListener:
             if problem.errno in EXHAUSTED:
                 fabric.counters.sessions_refused += 1
                 fabric.out_of_descriptors(os.strerror(problem.errno))
+            elif problem.errno in NO_SOURCE:
+                fabric.counters.sources_exhausted += 1
+                whose = f"client NAT pool {pool}" if pool is not None else "the host's own addresses"
+                fabric.no_source(f"{whose}, for {self._site.name}: {problem.strerror}")
             else:
                 fabric.counters.datagrams_dropped += 1
                 fabric.connect_failed(f"{self._site.name} to {target[0]} port {target[1]}: {problem.strerror}")

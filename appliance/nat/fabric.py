@@ -146,7 +146,7 @@ class Fabric:
             reactor.seconds, "nat-descriptors-exhausted", "No file descriptors left for traffic; raise LimitNOFILE"
         )
         self.connect_failed = Complaint(reactor.seconds, "nat-connect-failed", "A server does not take connections")
-        self.no_source = Complaint(reactor.seconds, "nat-sources-exhausted", "A client NAT pool has no pair left")
+        self.no_source = Complaint(reactor.seconds, "nat-sources-exhausted", "A connection to a server has no source")
         self.bad_header = Complaint(reactor.seconds, "nat-proxy-header", "A front end sent no good PROXY header")
         self.not_redirected = Complaint(
             reactor.seconds, "nat-not-redirected", "The ports of an address could not be led elsewhere"

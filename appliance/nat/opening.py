@@ -17,6 +17,12 @@ SocketAddress = tuple[str, int]
 EVERY_PORT = 0
 """In place of a port: all of them (US 6,324,177)."""
 
+NO_SOURCE = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""
+Errors of binding and connecting that speak of the source: somebody else has it, the host has not got its address, or
+the host has no port left.
+"""
+
 _BACKLOG = 1024
 _KINDS = {Transport.TCP: socket.SOCK_STREAM, Transport.UDP: socket.SOCK_DGRAM}
 

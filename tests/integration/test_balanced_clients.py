@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.integration.balanced import SITE, BalancedCase, Origin
+from tests.integration.balanced import SITE, BalancedCase, Origin, said_to
 from tests.integration.hosts import APPLIANCE_INSIDE, APPLIANCE_OUTSIDE, CLIENTS, LEASED, SERVERS, Hosts
 from tests.integration.process import tool
 
@@ -123,6 +123,21 @@ class ClientTests(BalancedCase):
         self.appliance("in-service", f"{SITE}:80:1")
         self.appliance("in-service", f"{SITE}:80:2")
         self.assertEqual([self.page(source) for source in CLIENTS], ["b", PAGE.strip(), "a", "c"])
+
+    def test_no_port_is_left(self) -> None:
+        """Of the host's own: one more is refused, and the server has not failed by that."""
+        ports = "/proc/sys/net/ipv4/ip_local_port_range"
+        self.hosts.appliance.run("sh", "-c", f"echo 40000 40003 > {ports}")
+        self.configuration["servers"]["a"]["threshold"] = 1
+        self.start()
+        clients = [self.hosts.clients.connect(self.address, 80, (GENERAL, 0)) for _ in range(4)]
+        self.assertEqual([said_to(client) for client in clients], ["a"] * 4)
+        self.assertEqual(self.page(GENERAL), "")
+        self.assertEqual(self.row("servers", server="a")["state"], "in-service")
+        self.assertEqual(self.control.get("status")["nat"]["sources_exhausted"], 1)
+        self.assertEqual(self.page(PREFERRED), "b", "to another server the same ports lead once more")
+        for client in clients:
+            client.close()
 
     def test_by_hand(self) -> None:
         """Who is assigned at run time is so at once; what is taken back is as the file says."""

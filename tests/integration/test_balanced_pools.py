@@ -96,6 +96,32 @@ class GrowthTests(PoolCase):
         self.assertEqual(self.row("nat-pools", **TCP)["taken"], 1)
 
 
+class AbsentTests(PoolCase):
+    def test_addresses_that_the_host_has_not(self) -> None:
+        """Are no fault of the server: nothing goes through the pool, and all other sites have it as before."""
+        self.configuration["servers"]["alpha"]["threshold"] = 1
+        self.pool |= {"first": "203.0.113.1", "last": "203.0.113.2"}
+        place = own_address()
+        self.site["services"].append({"port": self.port, "protocol": "udp"})
+        other = {"address": place, "services": [{"port": self.port}], "servers": ["alpha"]}
+        self.configuration["sites"]["b.example.test"] = other
+        running = self.start()
+        self.assertEqual([self.ask() for _ in range(4)], ["reset"] * 4)
+        running.wait_for(
+            "A connection to a server has no source (client NAT pool snat, for www.example.test: "
+            "Cannot assign requested address;"
+        )
+        row = self.row("servers", server="alpha")
+        self.assertEqual((row["state"], row["ditched_total"], row["connections"]), ("in-service", 0, 0))
+        self.assertEqual(self.control.get("status")["nat"], {"refused": 4, "sources_exhausted": 4})
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", (self.address, self.port))
+        until(lambda: self.control.get("status")["nat"]["sources_exhausted"] == 5, "a datagram has none either")
+        with self.connect(address=place) as welcome:
+            self.assertEqual(said_to(welcome), "alpha")
+        self.until_row("nat-pools", TCP, taken=0)
+
+
 class ReloadTests(PoolCase):
     def test_another_range(self) -> None:
         """What runs keeps its pair, as long as it runs; new connections have the new ones."""

@@ -69,6 +69,7 @@ class FailingTests(FailingCase):
         assert self.running is not None
         for said in ("server-failed", "server-back"):
             self.assertIn(said, self.running.output())
+        self.assertIn("tested in 0.5 s", self.running.output())
 
     def fail_once(self, address: str) -> None:
         """As many clients as there are servers: one of them is ditched."""

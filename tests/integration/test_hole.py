@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ servers:
 sites:
   www.example.test:
     {{pool: public, services: [{{port: 80}}], servers: [alpha, beta], predictor: round-robin,
-     timeouts: {{connect: 300ms}}}}
+     timeouts: {{connect: 300ms{timeouts}}}}}
 """
 HOLE = f"table ip hole {{ chain in {{ type filter hook input priority 0; ip daddr {SERVERS[0]} drop; }}; }}"
 
@@ -40,12 +41,17 @@ class HoleTests(TestCase):
         self.hosts = Hosts(self)
         Pages(self, self.hosts.servers, SERVERS[0], (80,), "alpha")
         Pages(self, self.hosts.servers, SERVERS[1], (80,), "beta")
+
+    def carry(self, timeouts: str = "") -> str:
+        """Start it; :return: the leased address."""
         file = self.folder / "appliance.yaml"
         places = {"outside": APPLIANCE_OUTSIDE, "leased": LEASED, "alpha": SERVERS[0], "beta": SERVERS[1]}
-        file.write_text(CONFIGURATION.format(folder=self.folder, **places))
-        self.running = Running("--config", str(file), through=self.hosts.appliance.words())
-        self.addCleanup(self.running.stop)
-        self.running.started()
+        file.write_text(CONFIGURATION.format(folder=self.folder, timeouts=timeouts, **places))
+        running = Running("--config", str(file), through=self.hosts.appliance.words())
+        self.addCleanup(running.stop)
+        running.started()
+        words = (tool("dig", "dnsutils"), f"@{APPLIANCE_OUTSIDE}", "+short", "www.example.test")
+        return self.hosts.clients.run(*words).strip()
 
     def known(self) -> dict[str, Any]:
         """What is known of the server that is gone."""
@@ -58,15 +64,21 @@ class HoleTests(TestCase):
         words = ("curl", "-sS", "-m", "5", "--interface", CLIENTS[0], f"http://{address}/")
         return self.hosts.clients.run(*words).split()[0]
 
-    def test_a_black_hole(self) -> None:
-        """Nobody notices but by the time it takes; what stood goes on when the host is back."""
-        words = (tool("dig", "dnsutils"), f"@{APPLIANCE_OUTSIDE}", "+short", "www.example.test")
-        address = self.hosts.clients.run(*words).strip()
-        standing = [self.hosts.clients.connect(address, 80) for _ in range(2)]
-        for client in standing:
+    def stand(self, address: str) -> dict[str, socket.socket]:
+        """A connection to each server."""
+        standing: dict[str, socket.socket] = {}
+        for _ in range(2):
+            client = self.hosts.clients.connect(address, 80)
             self.addCleanup(client.close)
             client.sendall(b"who?\n")
-        self.assertEqual({client.recv(99).split()[0] for client in standing}, {b"alpha", b"beta"})
+            standing[client.recv(99).decode().split()[0]] = client
+        self.assertEqual(standing.keys(), {"alpha", "beta"})
+        return standing
+
+    def test_a_black_hole(self) -> None:
+        """Nobody notices but by the time it takes; what stood goes on when the host is back."""
+        address = self.carry()
+        standing = list(self.stand(address).values())
         self.hosts.servers.run("nft", HOLE)
 
         def failed() -> bool:
@@ -85,3 +97,12 @@ class HoleTests(TestCase):
             self.assertIn(client.recv(99).split()[0], (b"alpha", b"beta"))
         until(lambda: self.page(address) == "alpha", "alpha is back")
         self.assertEqual(self.known()["state"], "in-service")
+
+    def test_dead_ends(self) -> None:
+        """A silent connection ends when three questions have no answer; one that is only idle does not."""
+        standing = self.stand(self.carry(", keepalive: 1s"))
+        self.hosts.servers.run("nft", HOLE)
+        self.assertRaises(ConnectionResetError, standing["alpha"].recv, 1)
+        standing["beta"].sendall(b"still there?\n")
+        self.assertEqual(standing["beta"].recv(99).split()[0], b"beta")
+        until(lambda: self.known()["connections"] == 0, "alpha has none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import signal
 import socket
 import time
 
@@ -146,10 +147,13 @@ class ClientTests(CarriedCase):
         self.configure({alpha: ""}, f"instances: [{instance}]")
         address = self.carry()
         self.grown()
+        assert self.running is not None
+        self.running.process.send_signal(signal.SIGSTOP)  # so that all are there when it looks, with what they say
+        clients = [self.narrow(address, unwelcome) for _ in range(500)]
+        for client in clients[::2]:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        self.running.process.send_signal(signal.SIGCONT)
         with self.asking():
-            clients = [self.client(address, unwelcome) for _ in range(500)]
-            for client in clients[::2]:
-                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             self.assertEqual(self.reaches(address), "alpha")
             self.assertEqual({received(client) for client in clients}, {len(message)})
             for client in clients:
@@ -157,6 +161,16 @@ class ClientTests(CarriedCase):
         self.assertEqual(self.status()["nat"]["turned_away"], 500)
         self.assertEqual(len(alpha.clients), 1)
         self.assertLess(self.grown(), FEW)
+
+    def narrow(self, address: str, source: str) -> socket.socket:
+        """A client whose kernel takes little, so that most of what it gets is still on its way when all is sent."""
+        client = socket.socket()
+        self.addCleanup(client.close)
+        client.settimeout(PATIENCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.bind((source, 0))
+        client.connect((address, self.port))
+        return client
 
 
 class ServerTests(CarriedCase):

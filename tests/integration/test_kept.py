@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import threading
+import time
+
+from appliance.commands.socket import Control, ControlError
 from tests.integration.carried import CarriedCase
-from tests.integration.process import own_address
+from tests.integration.process import own_address, until
 
 SITE = "www.example.test"
 
@@ -84,3 +90,26 @@ class KeptTests(CarriedCase):
         self.assertEqual(self.by_hand(), [])
         self.restart()
         self.assertEqual((self.by_hand(), [row["client"] for row in self.told("clients")]), ([], ["198.51.100.1/32"]))
+
+    def test_killed_while_orders_come(self) -> None:
+        """What was answered holds; of the one that was not, either way is right."""
+        self.carry()
+        rng = random.Random(4)
+        for _ in range(5):
+            answered = [1]
+            orders = threading.Thread(target=self.order, args=(answered,))
+            orders.start()
+            until(lambda answered=answered: answered[0] > 1, "the first answer")  # type: ignore[misc]
+            time.sleep(rng.uniform(0.0, 0.2))  # no condition: it is killed at any moment
+            self.restart()
+            orders.join()
+            self.assertIn(self.known("alpha")["weight"], (answered[0], answered[0] + 1))
+            self.verb("revert", "alpha")
+
+    def order(self, answered: list[int]) -> None:
+        """One weight after the other, until nobody is there."""
+        control = Control(str(self.folder / "state/control.sock"))
+        with contextlib.suppress(ControlError):
+            for weight in range(2, 60_000):
+                control.post("real", {"real": "alpha", "weight": weight})
+                answered[0] = weight

@@ -68,10 +68,10 @@ class LoadCase(CarriedCase):
         self.alpha, self.beta, self.gamma = (self.origin(name) for name in ("alpha", "beta", "gamma"))
         self.edit()
 
-    def edit(self, alpha: str = "", site: str = "predictor: round-robin", services: str = "") -> None:
+    def edit(self, alpha: str = "", site: str = "predictor: round-robin", services: str = "", others: str = "") -> None:
         """The file; alpha fails after two, and is tried again after half a second."""
         keys = "threshold: 2, retries: 1, retry_after: 500ms"
-        self.configure({self.alpha: f"{keys}{alpha}", self.beta: "", self.gamma: ""}, site, services=services)
+        self.configure({self.alpha: f"{keys}{alpha}", self.beta: others, self.gamma: others}, site, services=services)
 
 
 class DrainTests(LoadCase):
@@ -173,3 +173,20 @@ class ReloadTests(LoadCase):
         self.assertEqual(set(visitors.problems) - {"nobody, but 'reset'"}, set())
         self.assertLessEqual(len(visitors.problems), 2)
         self.assertGreaterEqual(self.known("alpha")["ditched_total"], 4)
+
+    def test_a_server_fails_while_clients_wait(self) -> None:
+        """For a place: nobody is stranded, and the queue is gone when the last of them is."""
+        limits = "max_connections: 2, queue: 10"
+        self.edit(f", {limits}", "predictor: round-robin, timeouts: {connect: 500ms}", others=limits)
+        address = self.carry()
+        with Visitors((address, self.port), 20) as visitors:
+            until(lambda: self.told("virtuals")[0]["waiting"] > 5, "some wait")
+            self.alpha.ignore()
+            self.settled(server="alpha", state="failed")
+            visitors.more(50)
+            self.alpha.serve()
+            self.settled(server="alpha", state="in-service")
+            visitors.more(50)
+        self.assertEqual(visitors.problems, [])
+        self.empty()
+        self.assertEqual([row["waiting"] for row in self.told("virtuals")], [0])

@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.integration.process import Running, dig, tool, until
 from tests.integration.setting import SharedSetting
+from tests.integration.test_behaviour import BehaviourTests
 from tests.integration.test_storms import CrashTests, FloodTests, resident_bytes
 from tests.test_model import SETTINGS, HastyModel, Model, SharingModel
 
@@ -113,4 +114,10 @@ class GreatFloodTests(FloodTests):
     timeout = 1800
 
 
-del CrashTests, FloodTests  # or trial would run them here once more
+class UnwelcomeTests(BehaviourTests):
+    """With the contract's own numbers: 100 connections in 10 s."""
+
+    connections = "connections: 100, window: 10s, hold: 20s"
+
+
+del BehaviourTests, CrashTests, FloodTests  # or trial would run them here once more
