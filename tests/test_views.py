@@ -63,6 +63,9 @@ class PeopleTests(SynchronousTestCase):
         state, servers = "out-of-service (file: in-service)", "beta spare (file: beta alpha)"
         backup = "mail.example.test (file: none)"
         self.assertEqual(row, [name, "-", state, "least-connections", servers, backup, 0, "0/3", 0])
+        world.order("in_service", name=name)
+        [row] = self.shown("virtuals", [world.virtual(name)])
+        self.assertEqual(row[2], "in-service", "what was ordered for one port is what the file says, too")
         [row] = self.shown("virtuals", [world.virtual(f"{WWW.name}:80:2")])
         self.assertEqual(row[1:6], ["unwelcome", "in-service", "least-connections", "(close)", "-"])
 
@@ -158,8 +161,12 @@ class TextTests(SynchronousTestCase):
             **{key: [] for key in ("alarms", "secondaries")},
             "addresses": dict.fromkeys(("addresses", "leased", "free", "cooling", "declined"), 0),
             "nat": {"refused": 2, "turned_away": 1},
-            "overrides": world.carried.overrides(),
+            "overrides": world.carried.overrides(limit=9),
+            "overrides_count": 1,
         }
         lines = status_text(status).splitlines()
         self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
         self.assertIn("nat: refused 2, turned_away 1", lines)
+        many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
+        lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
+        self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))

@@ -109,9 +109,9 @@ class Carried:
         unix = self._unix()
         return [nat_pool_row(pool, transport, counts, unix) for pool, transport, counts in self._carrying.nat_pools()]
 
-    def overrides(self) -> list[Row]:
-        """What persons have changed, and what the file says of it."""
-        return [attrs.asdict(each) for each in self._carrying.overrides()]
+    def overrides(self, *, limit: int) -> list[Row]:
+        """What persons have changed, and what the file says of it; the first ones."""
+        return [attrs.asdict(each) for each in self._carrying.overrides()[:limit]]
 
     # -- what is wrong ---------------------------------------------------------------------------------------------
 
@@ -121,10 +121,12 @@ class Carried:
 
         What a person took out of service is no alarm.
         """
-        found = _few("server", self._failed_servers())
-        failed = [row.name for row in self._carrying.virtuals() if row.state is VirtualState.FAILED]
-        why = "failed: nothing that is available to it takes new connections"
-        found += _few("virtual server", [(name, why) for name in failed])
+        found: list[str] = []
+        if self._carrying.failing:
+            found = _few("server", self._failed_servers())
+            failed = [row.name for row in self._carrying.virtuals() if row.state is VirtualState.FAILED]
+            why = "failed: nothing that is available to it takes new connections"
+            found += _few("virtual server", [(name, why) for name in failed])
         now = self._state.now()
         for config, transport, counts in self._carrying.nat_pools():
             pool = f"client NAT pool {config.name}, {transport.value}"
@@ -168,8 +170,7 @@ def overrides_of(row: VirtualRow, by_subject: Mapping[str, Sequence[Override]]) 
     yield from by_subject.get(f"virtual {row.site}:0:{row.bind_id}", ())
     if row.transport is Transport.UDP:
         yield from by_subject.get(f"virtual {row.site}:0/udp:{row.bind_id}", ())
-    if row.port:
-        yield from by_subject.get(f"virtual {row.name}", ())
+    yield from by_subject.get(f"virtual {row.name}", ())
 
 
 def taken_out(override: Override) -> ClientRow:

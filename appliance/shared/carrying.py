@@ -24,7 +24,7 @@ from appliance.balancing import (
     VirtualRow,
     Wait,
 )
-from appliance.balancing.events import Overridden, OverrideEnded, ServerFailed
+from appliance.balancing.events import Overridden, OverrideEnded, ServerBack, ServerFailed, VirtualBack, VirtualFailed
 from appliance.errors import BalancingError
 from appliance.events import Event
 from appliance.events import Override as Recorded
@@ -45,6 +45,7 @@ class Carrying:
     """
     :param nearer: called when :meth:`next_deadline` came nearer without an event.
     :param recorded: what persons have changed, as a snapshot has it.
+    :ivar failing: names of servers and virtual servers that have failed and are not back, perhaps of some that were.
     :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end.
     """
 
@@ -60,6 +61,7 @@ class Carrying:
         self._servers: Mapping[str, Server] = {}
         self._client_nat: Mapping[str, NatPool] = {}
         self._pools: dict[str, NatPool] = {}
+        self.failing: set[str] = set()
         self._sources: dict[tuple[str, Transport], PairPool] = {}
         self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
         self.reset: Callable[[str], None] = lambda server: None
@@ -90,6 +92,8 @@ class Carrying:
                     self._sources[name, transport] = PairPool(config, now)
         self._balancer.configure(sites, servers, now)
         self._after()
+        if self.failing:
+            self.failing &= {*(row.name for row in self.virtuals()), *(row.name for row in self.servers())}
 
     # -- people --------------------------------------------------------------------------------------------------------
 
@@ -264,6 +268,10 @@ class Carrying:
         if events:
             self._telling.publish([self._as_recorded(event) for event in events])
             for event in events:
+                if isinstance(event, ServerFailed | VirtualFailed):
+                    self.failing.add(event.server if isinstance(event, ServerFailed) else event.virtual)
+                elif isinstance(event, ServerBack | VirtualBack):
+                    self.failing.discard(event.server if isinstance(event, ServerBack) else event.virtual)
                 if isinstance(event, ServerFailed):
                     server = self._servers.get(event.server)
                     if server is not None and server.reset_on_failure:

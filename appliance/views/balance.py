@@ -119,7 +119,8 @@ def virtual_row(virtual: _Virtual, overrides: Iterable[_Override], addresses: It
     """
     A virtual server.
 
-    :param overrides: what persons have changed about it; of two about the same setting the later one counts.
+    :param overrides: what persons have changed about it; of two about the same setting the later one counts.  Clients
+        have a list of their own.
     :param addresses: where its site is now.
     """
     return {
@@ -139,7 +140,7 @@ def virtual_row(virtual: _Virtual, overrides: Iterable[_Override], addresses: It
         "waiting": virtual.waiting,
         "places": virtual.places,
         "total": virtual.total,
-        "configured": _configured(overrides),
+        "configured": _configured(each for each in overrides if not each.setting.startswith("client ")),
     }
 
 

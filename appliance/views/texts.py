@@ -8,6 +8,9 @@ from typing import Any
 from appliance.views.people import for_people, span
 from appliance.views.table import as_table
 
+MOST_OVERRIDES = 20
+"""That people are shown in the status."""
+
 
 def status_text(status: Mapping[str, Any]) -> str:
     """The status as a person wants it: alarms first."""
@@ -21,7 +24,9 @@ def status_text(status: Mapping[str, Any]) -> str:
     lines.append(f"{status['connections']} connections; journal {status['journal']}")
     for zone in status["secondaries"]:
         lines.append(secondary_text(zone, status["now"]))
-    lines += [f"by hand: {row['subject']}: {override_text(row)}" for row in status["overrides"]]
+    lines += [f"by hand: {row['subject']}: {override_text(row)}" for row in status["overrides"][:MOST_OVERRIDES]]
+    if status["overrides_count"] > MOST_OVERRIDES:
+        lines.append(f"by hand: {status['overrides_count'] - MOST_OVERRIDES} more")
     for title in ("dns", "grants", "nat", "events"):
         if status[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))

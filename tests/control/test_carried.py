@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.balancing import Route
 from appliance.control.carried import MOST_NAMED
 from appliance.errors import RequestError
-from appliance.model import Transport
+from appliance.model import Service, Transport
 from tests.control.world import CLIENT, MAIL, PREFERRED, UNIX, WWW, World, server
 
 SITE = WWW.name
@@ -111,8 +111,14 @@ class RowTests(SynchronousTestCase):
         world.state.configure({"public": world.pool}, {SITE: WWW}, world.state.zones)
         [tcp] = world.carried.nat_pools()
         self.assertEqual((tcp["taken"], tcp["leaving"], tcp["maximum"]), (3, 0, 8))
-        assert blocks[0] is not None
-        world.state.carrying.give_source("snat", Transport.TCP, blocks[0])
+        for block in blocks:
+            assert block is not None
+            world.state.carrying.give_source("snat", Transport.TCP, block)
+        [tcp] = world.carried.nat_pools()
+        self.assertEqual((tcp["taken"], tcp["resting"]), (0, 3))
+        world.clock.advance(600)
+        world.state.carrying.due()
+        self.assertEqual(world.carried.nat_pools(), [])
 
     def test_they_are_json(self) -> None:
         """Infinity and enums would not be."""
@@ -120,8 +126,10 @@ class RowTests(SynchronousTestCase):
         world.order("real", real="alpha", weight=5)
         for what in LISTS:
             json.dumps(getattr(world.carried, what)(limit=99), allow_nan=False)
-        json.dumps([world.carried.nat_pools(), world.carried.overrides()], allow_nan=False)
-        [override] = world.carried.overrides()
+        json.dumps([world.carried.nat_pools(), world.carried.overrides(limit=9)], allow_nan=False)
+        world.order("assign", virtual=f"{SITE}:80:1", client="203.0.113.9")
+        self.assertEqual(world.virtual(f"{SITE}:80:1")["configured"], {}, "clients have their own list")
+        [override] = world.carried.overrides(limit=1)
         self.assertEqual(override, {"subject": "server alpha", "setting": "weight", "value": "5", "configured": "1"})
 
     def test_by_name(self) -> None:
@@ -135,7 +143,8 @@ class RowTests(SynchronousTestCase):
 
 
 class PartTests(SynchronousTestCase):
-    world = World()
+    both = tuple(Service(first_port=80, last_port=80, to=80, transport=transport) for transport in Transport)
+    world = World(sites=(attrs.evolve(WWW, services=both), MAIL))
     for number in range(9):
         world.order("assign", virtual=f"{SITE}:80:{number % 3}", client=f"203.0.{number}.0/24")
     world.order("unassign", virtual=f"{SITE}:80:1", client=str(PREFERRED))
@@ -195,6 +204,16 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual(
             set(alarms[1:]), {f"virtual server {SITE}:80:0: {why}", f"virtual server {SITE}:53/udp:0: {why}"}
         )
+
+    def test_what_has_left_the_file(self) -> None:
+        """Is no alarm any more, nor is another machine of the same name."""
+        world = World()
+        world.fail("beta")
+        self.assertEqual(world.state.carrying.failing, {"beta"})
+        world.configure(attrs.evolve(WWW, servers=(WWW.servers[0], server("beta", 22))))
+        self.assertEqual(world.carried.alarms(), [])
+        world.configure(attrs.evolve(WWW, servers=WWW.servers[:1]))
+        self.assertEqual((world.carried.alarms(), world.state.carrying.failing), ([], set()))
 
     def test_many(self) -> None:
         """The first are named, the others counted."""

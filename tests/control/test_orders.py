@@ -69,6 +69,7 @@ class RealTests(SynchronousTestCase):
             ({"real": "nobody"}, "real"),
         ):
             self.assertEqual(world.refused("real", **request)[1], field, request)
+        self.assertIn("whole number", world.refused("real", real="alpha", weight=True)[2])
 
     def test_as_the_file_says(self) -> None:
         """Ordering what the file has takes the order back: nothing is left to be restored."""
@@ -141,6 +142,9 @@ class StateTests(SynchronousTestCase):
         self.assertIn((f"{SITE}:80:1", str(PREFERRED), "configured", "not-in-use"), world.clients())
         row = world.virtual(f"{SITE}:80:1")
         self.assertEqual((row["state"], row["configured"]), ("out-of-service", {"state": "in-service"}))
+        world.order("assign", virtual=f"{SITE}:80:0", client="198.51.100.66")
+        world.order("out_of_service", name=f"{SITE}:0:0")
+        self.assertIn((f"{SITE}:80:0", "198.51.100.66/32", "by hand", "in-use"), world.clients())
 
     def test_an_instance_that_the_file_does_not_know(self) -> None:
         """Made for a port, given a server and a client, and removed with all of that."""
@@ -159,7 +163,10 @@ class StateTests(SynchronousTestCase):
         assert isinstance(route, Route)
         self.assertEqual((route.server.name, route.ticket.bind_id), ("spare", 7))
         self.assertEqual(world.virtual(name)["configured"]["made"], "no")
-        world.order("revert", name=f"{SITE}:0:7")
+        answer = world.order("revert", name=f"{SITE}:0:7")
+        self.assertEqual(
+            [row["setting"] for row in answer["changed"]], ["server spare", "client 203.0.113.7/32", "made"]
+        )
         self.assertEqual(world.overrides(), {})
         self.assertEqual(world.connect(CLIENT).bind_id, 0)
 
@@ -331,8 +338,10 @@ class DiskTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(kept)["warning"], None)
 
     def test_nothing_to_wait_for(self) -> None:
+        """Whoever only looks does not wait for what others have ordered."""
         world = World()
         world.journal.slow = True
+        world.order("real", real="alpha", weight=5)
         answer = world.order("real", real="alpha")
         self.assertIs(world.orders.kept(answer), answer)
 
