@@ -117,9 +117,9 @@ class IperfTests(ProgramsCase):
         for source in (own_address(), own_address()):
             base = (iperf3, "-c", address, "-p", str(self.port), "-B", source, "-J")
             for more in ((), ("-R",), ("-P", "3")):
-                found = self.ended(*base, "-n", "30M", *more)
-                # What is on its way when the sender has sent all is not always counted.
-                self.assertGreater(found["sum_received"]["bytes"], 15e6)
+                found = self.ended(*base, "-t", "1", *more)
+                # Much less than goes through: what is on its way when the sender has done is not counted.
+                self.assertGreater(found["sum_received"]["bytes"], 1e6)
             found = self.ended(*base, "-u", "-b", "8M", "-l", "1200", "-t", "1")
             self.assertEqual(found["sum"]["lost_packets"], 0)
             self.assertGreater(found["sum"]["packets"], 500)
