@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.balancing import Route, Wait
+from appliance.balancing import Route, Turned, Wait
 from appliance.model import UDP_KEYS, Site, Transport
 from appliance.nat.fabric import EXHAUSTED, Fabric
 from appliance.nat.opening import NO_SOURCE, SocketAddress, bind_source, family_of, open_socket
@@ -120,7 +120,10 @@ class UdpListener:
             # Nor does a datagram wait for a place, and a message in place of a server is for streams.
             if isinstance(decision, Wait):
                 fabric.balance.ended(decision.ticket, 0, 0)
-            fabric.counters.refused += 1
+            if isinstance(decision, Turned):
+                fabric.counters.turned_away += 1
+            else:
+                fabric.counters.refused += 1
             return None
         made = self._socket(decision)
         if made is None:

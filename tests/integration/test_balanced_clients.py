@@ -4,11 +4,12 @@ Preferred, general and unwelcome clients on a host of their own, through one add
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 from tests.integration.balanced import SITE, BalancedCase, Origin, said_to
-from tests.integration.hosts import APPLIANCE_INSIDE, APPLIANCE_OUTSIDE, CLIENTS, LEASED, SERVERS, Hosts
-from tests.integration.process import tool
+from tests.integration.hosts import APPLIANCE_INSIDE, APPLIANCE_OUTSIDE, CLIENTS, LEASED, SERVERS, Host, Hosts
+from tests.integration.process import PATIENCE, tool, until
 
 PREFERRED, PREFERRED_BUT_UNWELCOME, GENERAL, SUSPECT = CLIENTS
 """The first two are of one network."""
@@ -123,6 +124,32 @@ class ClientTests(BalancedCase):
         self.appliance("in-service", f"{SITE}:80:1")
         self.appliance("in-service", f"{SITE}:80:2")
         self.assertEqual([self.page(source) for source in CLIENTS], ["b", PAGE.strip(), "a", "c"])
+
+    def test_datagrams(self) -> None:
+        """Go to the same three servers; over UDP nothing is said to the unwelcome one."""
+        self.site["services"].append({"port": 80, "protocol": "udp"})
+        receivers = {each.name: self.udp_socket(self.hosts.servers, each.address, each.port) for each in self.servers}
+        self.start()
+        for source, name in ((PREFERRED, "b"), (GENERAL, "a"), (SUSPECT, "c"), (PREFERRED_BUT_UNWELCOME, "")):
+            client = self.udp_socket(self.hosts.clients, source)
+            client.sendto(source.encode(), (self.address, 80))
+            if name:
+                said, back = receivers[name].recvfrom(99)
+                self.assertEqual((said.decode(), back[0]), (source, APPLIANCE_INSIDE))
+                receivers[name].sendto(b"hello", back)
+                self.assertEqual(client.recvfrom(99), (b"hello", (self.address, 80)))
+        until(lambda: self.control.get("status")["nat"] == {"turned_away": 1}, "it was turned away")
+        self.assertEqual(sorted(row["server"] for row in self.control.items("connections")), ["a", "b", "c"])
+        for receiver in receivers.values():
+            receiver.setblocking(False)
+            self.assertRaises(BlockingIOError, receiver.recv, 99)
+
+    def udp_socket(self, host: Host, address: str, port: int = 0) -> socket.socket:
+        sock = host.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.addCleanup(sock.close)
+        sock.bind((address, port))
+        sock.settimeout(PATIENCE)
+        return sock
 
     def test_no_port_is_left(self) -> None:
         """Of the host's own: one more is refused, and the server has not failed by that."""
