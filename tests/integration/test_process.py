@@ -260,23 +260,6 @@ class RunTests(Setting):
         self.run_it().started()
         self.assertIn("appliance 0.", self.shell("status()"))
 
-    def test_what_is_set_at_run_time_survives_a_kill(self) -> None:
-        """5.10: once the disk has it, and until it is taken back."""
-        look = "[(each.setting, each.value) for each in state.overrides.current()]"
-        for value, shown in (("5", "[('weight', '5')]"), (None, "[]")):
-            running = self.run_it().started()
-            self.shell(f"_ = state.overriding.override('server one', 'weight', {value!r}, configured='1')")
-            name = "override-set" if value else "override-ended"
-            running.wait_for(f"{name}: server one: weight is")
-            said = (self.shell("state.overriding._unwritten") for _ in range(50))
-            self.assertTrue(any("{}" in each for each in said), "it does not get to the disk")
-            running.process.kill()
-            running.ended()
-            running = self.run_it().started()
-            self.assertIn(shown, self.shell(look))
-            running.process.kill()
-            running.ended()
-
     def test_shell_without_a_process(self) -> None:
         """Says which socket and what to look at."""
         self.assertIn("is the process running", self.shell("status()"))
