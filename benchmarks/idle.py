@@ -59,20 +59,17 @@ def hold(address: str, port: int, count: int, origin: Origin) -> list[socket.soc
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    need = 3 * count
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(need, hard), max(need, hard)))
-    except (ValueError, OSError):
-        sys.exit(f"needs {need} open files, and may have {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Two for each connection, here and in the proxy, half a pipe in HAProxy, and some for everything else.
+    count = min(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, (hard - 2000) * 2 // 5)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = Origin()
         stack.callback(origin.close)
         proxies = Proxies(stack, folder, ORIGIN, origin.port)
         proxies.appliance()
-        proxies.haproxy(most=count + 1000)
+        proxies.haproxy(most=count + 200)
         before = dns_latency(origin.port, 2)
         for name, (address, pid) in proxies.running.items():
             empty = resident_bytes(pid)
