@@ -10,8 +10,9 @@ Long flows are not spliced: with splice(2) the proxy takes half the CPU for a by
 sockets no more bytes a second get through than with one read buffer of 256 KiB (0.8 to 1.0 of it, one flow or four);
 HAProxy, which splices here, gets less.
 
-What a new connection costs the appliance, as py-spy sees it: connect 23 %, send 16 %, close 9 %, epoll 8 %, shutdown 6 %,
-all of it the kernel's; the balancing and the lease's count take 3 % each, Twisted's way from an event to a descriptor 10 %.
+What a new connection costs the appliance, as py-spy sees it: connect 23 %, send 16 %, close 9 %, epoll 8 %, shutdown
+6 %, all of it the kernel's; the balancing and the lease's count take 3 % each, and Twisted's way from an event to a
+descriptor 10 %.
 
 Everything listens on 127.0.0.0/8 and in a temporary folder, and ends with the script.
 
