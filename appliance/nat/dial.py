@@ -104,7 +104,7 @@ class Dial:
         if error in _UNDER_WAY:
             if not self._writing:
                 self._writing = True
-                self._fabric.reactor.addWriter(self)
+                self._fabric.poll.addWriter(self)
             return
         self._forget()
         if error == 0:
@@ -116,4 +116,4 @@ class Dial:
     def _forget(self) -> None:
         if self._writing:
             self._writing = False
-            self._fabric.reactor.removeWriter(self)
+            self._fabric.poll.removeWriter(self)

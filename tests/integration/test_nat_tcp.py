@@ -209,8 +209,8 @@ class Ends(NatCase):
         for reason in (ConnectionLost(), ConnectionDone()):
             for side in (connection._client, connection._server):
                 assert side is not None
-                global_reactor.removeReader(side)
-                global_reactor.removeWriter(side)
+                self.nat._fabric.poll.removeReader(side)
+                self.nat._fabric.poll.removeWriter(side)
                 side.connectionLost(Failure(reason))
 
     async def test_a_reset_after_the_end_of_the_other_side(self) -> None:
