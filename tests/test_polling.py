@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from appliance.polling import MOST_EVENTS, Poll
 
@@ -26,6 +28,7 @@ class FakeReactor:
         self.readers.remove(reader)
 
 
+@implementer(IReadWriteDescriptor)
 class End:
     """One end of a pair of sockets; notes what it was told."""
 
