@@ -125,19 +125,22 @@ class Balancer:
             raise ValueError(f"a connection that is {ticket.state.value} has no first byte")
         real.spoke(now - ticket.dialled_at, now)
 
-    def failed(self, ticket: Ticket, now: float) -> Route | Wait | Refused:
+    def failed(self, ticket: Ticket, now: float, why: str = "") -> Route | Wait | Refused:
         """
         An attempt to connect was refused, or not answered in time; where to go now.
 
         To the same server until it had its ``retries``, then the connection is ditched and goes to another one, never
         to one that has ditched it before (5.8).  A server that is tested has one attempt, and one that takes no new
         connections any more has none left.
+
+        :param why: the attempt did, for people.
         """
         real = ticket.real
         if ticket.state is not _OPENING or real is None:
             raise ValueError(f"a connection that is {ticket.state.value} is not being opened")
         spent = now - ticket.dialled_at
         real.answered(max(spent, real.response), now)
+        real.failure = why
         tested = real.test is ticket
         # One that is tested takes none but its test, which has one attempt.
         stays = real.takes() and not ticket.virtual.gone and real in ticket.virtual.reach

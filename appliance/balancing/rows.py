@@ -89,6 +89,7 @@ def _server_row(real: Real, now: float) -> ServerRow:
         total=real.total,
         backup=real.backup,
         response=real.response,
+        failure=real.failure if real.ditched or real.operational is not Operational.UP else "",
         retried_in=max(0.0, (real.wake_at or 0.0) - now) if failed else 0.0,
         leaving=real.gone,
     )

@@ -176,7 +176,8 @@ def _fields(event: Event) -> Mapping[str, object]:
     if isinstance(event, ServerFailed):
         span = round(event.retry_at - event.at, 1)
         fields["for_seconds"] = int(span) if span == int(span) else span  # it may be a part of a second
-        fields["why"] = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
+        why = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
+        fields |= {"reason": event.reason, "why": f"{why} ({event.reason})" if event.reason else why}
     if isinstance(event, VirtualEvent):
         fields["virtual"] = event.virtual
     if isinstance(event, ClientEvent):

@@ -159,7 +159,7 @@ class Approach:
         assert route is not None
         fabric.connect_failed(f"{self._site.name} to {route.host} port {route.port}: {why}")
         self._sources_tried = 0
-        self.follow(fabric.balance.failed(self.ticket))
+        self.follow(fabric.balance.failed(self.ticket, f"port {route.port}: {why}"))
 
     def _without_source(self, why: str) -> None:
         """That is no fault of the server, which may serve others all the while: it is not ditched."""

@@ -46,8 +46,8 @@ class Balance(typing.Protocol):
     def first_byte(self, ticket: Ticket) -> None:
         """Its server has sent something; said once, after :meth:`connected`."""
 
-    def failed(self, ticket: Ticket) -> Route | Wait | Refused:
-        """Its server did not take it; where to go now."""
+    def failed(self, ticket: Ticket, why: str) -> Route | Wait | Refused:
+        """Its server did not take it, and why, for people; where to go now."""
 
     def ended(self, ticket: Ticket, received: int, sent: int) -> None:
         """It is over; a second call changes nothing.  Bytes are from and to the client."""

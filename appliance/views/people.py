@@ -24,7 +24,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "servers": (
         *("server", "address", "state", "weight", "share", "connections", "opening", "max", "ditched", "total"),
-        *("backup", "response", "retried_in"),
+        *("backup", "response", "retried_in", "failure"),
     ),
     "clients": ("client", "virtual", "by", "state", "ends_in"),
     "nat-pools": (

@@ -93,7 +93,7 @@ class Driver:
 
     def fail(self, ticket: Ticket) -> Route | Wait | Refused:
         """An attempt fails."""
-        decision = self.balancer.failed(ticket, self.now)
+        decision = self.balancer.failed(ticket, self.now, f"attempt {ticket.attempts}")
         self.settle()
         return decision
 

@@ -110,6 +110,24 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(failed.retry_at, driver.now + 60.0)
         self.assertEqual({*driver.opened_at(5)}, {"b"})
 
+    def test_why(self) -> None:
+        """Of the last attempt, from the first ditched connection until one stands."""
+        driver = Driver(site(servers=servers("a", threshold=2, retries=2)))
+
+        def why() -> str:
+            return driver.balancer.servers(driver.now)[0].failure
+
+        self.assertIsInstance(driver.fail(driver.route().ticket), Route)
+        self.assertEqual(why(), "")
+        driver.ditch(driver.route().ticket)
+        self.assertEqual(why(), "attempt 2")
+        driver.ditch(driver.route().ticket)
+        [failed] = driver.happened(ServerFailed)
+        self.assertEqual((failed.reason, why()), ("attempt 2", "attempt 2"))
+        driver.pass_time(60)
+        driver.open()
+        self.assertEqual((driver.state("a"), why()), ("in-service", ""))
+
     def at(self, driver: Driver, name: str, number: int) -> Ticket:
         """A new connection at that server."""
         while name_of(ticket := driver.route(number).ticket) != name:

@@ -38,9 +38,9 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "server-failed: alpha, its test failed; tested in 60 s",
     ),
     (
-        ServerFailed(at=5, server="alpha", ditched=8, again=True, retry_at=5.5),
+        ServerFailed(at=5, server="alpha", ditched=8, again=True, reason="port 80: no answer in time", retry_at=5.5),
         "error",
-        "server-failed: alpha, its test failed; tested in 0.5 s",
+        "server-failed: alpha, its test failed (port 80: no answer in time); tested in 0.5 s",
     ),
     (ServerTested(at=5, server="alpha"), "info", "server-tested: alpha gets one connection, which decides"),
     (ServerBack(at=5, server="alpha"), "info", "server-back: alpha answers again"),
