@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from appliance.balancing.board import Board
 from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
-from appliance.balancing.queues import route_of
+from appliance.balancing.queues import port_at, route_of
 from appliance.balancing.real import Real
 from appliance.balancing.rows import client_rows, server_rows, virtual_rows
 from appliance.balancing.ticket import State, Ticket
@@ -115,6 +115,8 @@ class Balancer:
         real.answered(now - ticket.dialled_at, now)
         if real.ditched:
             real.succeed()
+        if ticket.virtual.several and not real.port:
+            real.known_ports.add(port_at(ticket, real))
         if real.test is ticket:
             self._board.passed(real, now)
 
@@ -125,7 +127,7 @@ class Balancer:
             raise ValueError(f"a connection that is {ticket.state.value} has no first byte")
         real.spoke(now - ticket.dialled_at, now)
 
-    def failed(self, ticket: Ticket, now: float, why: str = "") -> Route | Wait | Refused:
+    def failed(self, ticket: Ticket, now: float, why: str = "", *, refused: bool = False) -> Route | Wait | Refused:
         """
         An attempt to connect was refused, or not answered in time; where to go now.
 
@@ -134,13 +136,13 @@ class Balancer:
         connections any more has none left.
 
         :param why: the attempt did, for people.
+        :param refused: the machine answered, that nobody listens at the port.
         """
         real = ticket.real
         if ticket.state is not _OPENING or real is None:
             raise ValueError(f"a connection that is {ticket.state.value} is not being opened")
         spent = now - ticket.dialled_at
         real.answered(max(spent, real.response), now)
-        real.failure = why
         tested = real.test is ticket
         # One that is tested takes none but its test, which has one attempt.
         stays = real.takes() and not ticket.virtual.gone and real in ticket.virtual.reach
@@ -154,8 +156,11 @@ class Balancer:
         ticket.buddy = 0
         ticket.real = None
         exhausted = tested or ticket.attempts >= real.server.retries
-        fails = exhausted and real.ditch(ticket.client)
-        if tested or fails:
+        # One of many ports, that it may never have had, says nothing of the others: or a scan would fail the server.
+        idle = refused and ticket.virtual.several and not real.port and port_at(ticket, real) not in real.known_ports
+        if not idle:
+            real.failure = why
+        if exhausted and not idle and (real.ditch(ticket.client) or tested):
             # First, for it decides who takes its connections, this one among them.
             self._board.fail(real, now, again=tested)
         decision = self._board.place_anew(ticket, now)
