@@ -90,6 +90,14 @@ class PeopleTests(SynchronousTestCase):
             [beta[column] for column in (2, 8, 12, 13)], ["failed", "1/1", "1m00s", "port 80: No route to host"]
         )
 
+    def test_what_a_server_does_beside_what_is_ordered(self) -> None:
+        """Who drains a failed one sees that it is."""
+        world = World()
+        world.fail("beta")
+        world.order("drain", name="beta")
+        [row] = self.shown("servers", [world.server("beta")])
+        self.assertEqual(row[2], "draining (file: in-service), failed")
+
     def test_what_is_special_about_a_server(self) -> None:
         """It grows back into its weight, has left the file, or never was in it."""
         world = World()
