@@ -177,6 +177,8 @@ class TextTests(SynchronousTestCase):
         lines = status_text(status).splitlines()
         self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
         self.assertIn("nat: refused 2, turned_away 1", lines)
+        self.assertIn("0 connections; journal -", lines)
+        self.assertIn("1 connection; journal -", status_text({**status, "connections": 1}).splitlines())
         many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
         lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
         self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))
