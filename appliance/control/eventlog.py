@@ -54,7 +54,7 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     AddressFreed: ("address-freed", "{event}: {address} of {pool}"),
     AddressAdded: ("address-added", "{event}: {address} to {pool}"),
     AddressRemoved: ("address-removed", "{event}: {address} from {pool}"),
-    Pinned: ("address-pinned", "{event}: {address} for {site}, until it is unpinned"),
+    Pinned: ("address-pinned", "{event}: {address} for {site}, until {until}"),
     Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
     Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
@@ -145,6 +145,8 @@ class EventLog:
             fields["pool"] = event.pool
         if isinstance(event, LeaseEvent | AddressEvent | PinEvent):
             fields["address"] = str(event.address)
+        if isinstance(event, Pinned):
+            fields["until"] = "the file says something else" if event.static else "it is unpinned"
         if isinstance(event, LeaseEvent):
             fields["server"] = event.lease.server
         if isinstance(event, Override):
