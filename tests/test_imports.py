@@ -18,9 +18,9 @@ PACKAGE = Path(__file__).parent.parent / "appliance"
 
 RANKS: dict[str, int] = {
     **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces", "polling", "secretfiles"), 0),
-    **dict.fromkeys(("balancing", "leasing", "naming", "ports", "views"), 1),
+    **dict.fromkeys(("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views"), 1),
     "shared": 2,
-    **dict.fromkeys(("nameserver", "nat", "store", "control", "transfers", "reaper", "demo"), 3),
+    **dict.fromkeys(("nameserver", "nat", "probe", "store", "control", "transfers", "reaper", "demo"), 3),
     "assembly": 4,
     **dict.fromkeys(("tap", "commands"), 5),
 }
@@ -35,7 +35,7 @@ SAME_RANK = {
 }
 """Values may build on values."""
 
-PURE = ("balancing", "leasing", "naming", "ports", "views")
+PURE = ("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views")
 OUTSIDE = {"twisted", "yaml", "time", "socket", "os", "logging", "threading", "asyncio", "select", "subprocess"}
 
 

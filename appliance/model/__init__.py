@@ -6,6 +6,7 @@ Nothing here changes or decides; configuration makes these values and everybody 
 
 from appliance.model.askers import Asker, Proof
 from appliance.model.balance import Behaviour, Instance, NatPool, Pair, Predictor, ProxyProtocol, Refusal, Reuse, Spill
+from appliance.model.delivery import AllDown, Choices, Delivery, OriginBy, Pop, PopWeights, Rule, Url
 from appliance.model.endpoints import (
     UDP_KEYS,
     Address,
@@ -18,6 +19,7 @@ from appliance.model.endpoints import (
     runs_of,
     shown,
 )
+from appliance.model.health import Cause, Check, Forced, Health, Layer, Load, Probe, ProbeType, Result, Row, Rows
 from appliance.model.pools import Exhausted, Periods, Pool, Quota, Tiers
 from appliance.model.services import Server, Service, Timeouts, keys_of
 from appliance.model.sites import Site
@@ -25,22 +27,40 @@ from appliance.model.sites import Site
 __all__ = [
     "UDP_KEYS",
     "Address",
+    "AllDown",
     "Asker",
     "Behaviour",
+    "Cause",
+    "Check",
+    "Choices",
+    "Delivery",
     "Endpoint",
     "Exhausted",
+    "Forced",
+    "Health",
     "Instance",
     "Keys",
+    "Layer",
+    "Load",
     "NatPool",
+    "OriginBy",
     "Pair",
     "Periods",
     "Pool",
+    "Pop",
+    "PopWeights",
     "Predictor",
+    "Probe",
+    "ProbeType",
     "Proof",
     "ProxyProtocol",
     "Quota",
     "Refusal",
+    "Result",
     "Reuse",
+    "Row",
+    "Rows",
+    "Rule",
     "Server",
     "Service",
     "Site",
@@ -48,6 +68,7 @@ __all__ = [
     "Tiers",
     "Timeouts",
     "Transport",
+    "Url",
     "all_keys",
     "joined",
     "keys_of",

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 import attrs
 
 from appliance.model.endpoints import UDP_KEYS, Keys, Transport, keys_of_runs
+from appliance.model.health import Probe
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +56,7 @@ class Server:
     :param slow_start: seconds in which it grows into its weight and limit after it came back.
     :param backup: name of the server that takes its new connections while it is failed.
     :param reset_on_failure: its connections are reset when it fails; else they may go on (5.8).
+    :param probes: it takes new connections while all of them pass.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Server:
     slow_start: float = 0.0
     backup: str | None = None
     reset_on_failure: bool = False
+    probes: tuple[Probe, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
