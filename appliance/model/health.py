@@ -28,7 +28,7 @@ class ProbeType(enum.Enum):
     """A page of JSON that tells how busy the target is."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Probe:
     """
     How a target is checked, how often, and how often it has to fail until that is believed.
@@ -84,7 +84,7 @@ class Probe:
     command: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Check:
     """
     One target looked at in one way.  Two that are equal are done once, whoever wants them.
@@ -192,13 +192,14 @@ class Health:
     What is known of a subject (a server, a POP) at one instant.
 
     :param up: what counts: the forced state, or else the measured one.  What was never measured counts as up.
-    :param measured: what its checks say; None before the first round is whole.
+    :param measured: what its checks say; None while one has not said anything yet and none is down, or there are none.
     :param until: the earliest instant at which ``up`` could be another; infinity: not by itself.
     :param latency: seconds, decayed mean over successful checks; ``deviation`` of it likewise.  None: never.
-    :param http: the same of its http checks alone, ``ftp`` of its ftp ones.
+    :param connect: the same of the time until a connection stood: the way there and back, without the work.
+    :param http: the same as ``latency`` of its http and https checks alone, ``ftp`` of its ftp ones.
     :param load: the last that was read; None where nothing was, or too long ago.
     :param flaps: changes of the measured state, decayed.
-    :param reason: the newest result of a check that is down, or in doubt; for people.
+    :param reason: the newest failure of a check that is down, or else in doubt; for people.
     """
 
     up: bool
@@ -207,6 +208,7 @@ class Health:
     until: float
     latency: float | None = None
     deviation: float | None = None
+    connect: float | None = None
     http: float | None = None
     ftp: float | None = None
     load: Load | None = None

@@ -1,0 +1,1 @@
+"""What works, as far as can be told."""
