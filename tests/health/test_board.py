@@ -69,6 +69,24 @@ class ScheduleTests(SynchronousTestCase):
         self.driver.board.wanted("b", self.driver.now)
         self.assertEqual(self.driver.board.due(self.driver.now, Even()), [check(2)])
 
+    def test_demand_after_a_configuration(self) -> None:
+        """Is told at once, for there may be new checks."""
+        self.driver.configure(a=[])
+        self.driver.board.wanted("a", self.driver.now)
+        self.driver.configure(a=[check()])
+        self.driver.board.wanted("a", self.driver.now)
+        self.assertEqual(self.driver.board.next_deadline(), self.driver.now)
+
+    def test_demand_while_it_waits_or_is_under_way(self) -> None:
+        """Changes nothing."""
+        board = Board(most=1)
+        board.configure({"a": [check()], "b": [check(2)]}, 0.0)
+        self.assertEqual(len(board.due(10.0, Even())), 1)
+        for subject in ("a", "b"):
+            board.wanted(subject, 4.0)
+        self.assertEqual(board.due(10.0, Even()), [])
+        self.assertIsNone(board.next_deadline())
+
     def test_demand_of_nobody(self) -> None:
         self.driver.board.wanted("nobody", self.driver.now)
         self.assertIsNone(self.driver.board.next_deadline())
@@ -166,8 +184,8 @@ class PlacesTests(SynchronousTestCase):
         self.assertEqual(self.board.configure({"a": under_way}, 10.0), [])
         for each in under_way:
             self.board.heard(each, passed(), 10.0)
-        self.assertEqual(self.board.due(10.0, Even()), [])
         self.assertGreater(self.board.next_deadline() or 0.0, 10.0)
+        self.assertEqual(self.board.due(10.0, Even()), [])
 
     def test_result_of_one_that_left(self) -> None:
         gone, other = self.board.due(10.0, Even())
@@ -234,9 +252,22 @@ class ConfigurationTests(SynchronousTestCase):
         self.board.wanted("a", self.driver.now)
         self.board.due(self.driver.now, Even())
         self.assertEqual(self.driver.configure(a=[check(fall=9)]), [check()])
+        self.assertEqual(self.board.checks("a", self.driver.now)[0].next_at, self.driver.now)
+        self.board.heard(check(fall=9), failed(), self.driver.now)
+        self.assertTrue(self.board.is_up("a"))
         self.assertEqual(self.board.due(self.driver.now, Even()), [check(fall=9)])
         self.board.heard(check(), failed(), self.driver.now)
         self.assertEqual(self.board.under_way, 1)
+
+    def test_successor_of_one_that_waits(self) -> None:
+        """It is not begun twice, for its old place in the queue and its new one."""
+        board = Board(most=2)
+        board.configure({"a": [check(), check(2), check(3)]}, 0.0)
+        self.assertEqual(len(under_way := board.due(10.0, Even())), 2)
+        waiting = next(each for each in (check(), check(2), check(3)) if each not in under_way)
+        other = attrs.evolve(waiting, probe=attrs.evolve(waiting.probe, fall=9))
+        board.configure({"a": [other]}, 10.0)
+        self.assertEqual(board.due(10.0, Even()), [other])
 
     def test_no_successor(self) -> None:
         """Another name, address or port is another thing."""

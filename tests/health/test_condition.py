@@ -109,6 +109,11 @@ class TableTests(SynchronousTestCase):
         self.assertIs(after("+-+-++-", which).condition, DOUBTED)
         self.assertIs(after("+-+-+-", probe(fall=3, ok=1)).condition, DOUBTED)
 
+    def test_counters_begin_anew(self) -> None:
+        for results in ("+---", "+-+", "-++", "-"):
+            tally = after(results, probe())
+            self.assertEqual((tally.failures, tally.successes), (0, 0), results)
+
     def test_other_thresholds(self) -> None:
         """A reload has lowered ``fall`` below what has been counted: the next failure is enough, a success saves it."""
         for result, condition in (("-", DOWN), ("+", UP)):

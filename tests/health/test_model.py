@@ -19,7 +19,9 @@ from tests.health.making import check, failed, passed
 SUBJECTS = ("a", "b", "c", "d")
 CHECKS = st.one_of(
     st.sampled_from([check(number) for number in range(1, 5)]),
-    st.sampled_from([check(1, fall=1, rise=1), check(2, interval=3.0, ok=2), check(3, rise=4, fall=2)]),
+    st.sampled_from(
+        [check(1, fall=1, rise=1), check(1, interval=4.0), check(2, interval=3.0, ok=2), check(3, rise=4, fall=2)]
+    ),
     st.sampled_from([check(number, name="slow", interval=20.0, fast_interval=2.0, fall=2) for number in (1, 2)]),
 )
 CONFIGURATIONS = st.dictionaries(st.sampled_from(SUBJECTS), st.lists(CHECKS, max_size=3), max_size=4)
@@ -65,6 +67,10 @@ class Known:
         return bool(down), bool(successes if down else failures)
 
 
+def _target(each: Check) -> tuple[object, ...]:
+    return each.address, each.port, each.probe.name
+
+
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -88,22 +94,20 @@ class Machine(RuleBasedStateMachine):
         wanted = {each for checks in configuration.values() for each in checks}
         assert set(useless) == {each for each, known in self.known.items() if known.ends_at and each not in wanted}
         assert len(set(useless)) == len(useless)
-        leaving = {each: known for each, known in self.known.items() if each not in wanted}
-        kept = {each: known for each, known in self.known.items() if each in wanted}
+        leaving = {_target(each): known for each, known in self.known.items() if each not in wanted}
+        kept = {}
         for each in dict.fromkeys(each for checks in configuration.values() for each in checks):
-            if each not in kept:
-                kept[each] = self.successor(each, leaving)
+            kept[each] = self.known.get(each) or self.successor(each, leaving)
         self.known = kept
         self.subjects = {name: list(dict.fromkeys(checks)) for name, checks in configuration.items()}
         self.forced = {name: forced for name, forced in self.forced.items() if name in configuration}
         self.promises.clear()
 
-    def successor(self, each: Check, leaving: dict[Check, Known]) -> Known:
-        for other, known in leaving.items():
-            if (other.address, other.port, other.probe.name) == (each.address, each.port, each.probe.name):
-                del leaving[other]
-                return Known(each, self.now, results=known.results, wanted_at=known.wanted_at)
-        return Known(each, self.now + each.probe.interval)
+    def successor(self, each: Check, leaving: dict[tuple[object, ...], Known]) -> Known:
+        known = leaving.pop(_target(each), None)
+        if known is None:
+            return Known(each, self.now + each.probe.interval)
+        return Known(each, self.now, results=known.results, wanted_at=known.wanted_at)
 
     @rule(subject=st.sampled_from(SUBJECTS), forced=st.sampled_from([None, *Forced]))
     def force(self, subject: str, forced: Forced | None) -> None:

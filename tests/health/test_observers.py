@@ -161,6 +161,13 @@ class VersionTests(Case):
         self.observe(rows("fra", "nyc", epoch=4), now=11.0)
         self.assertEqual(self.down(11.0), ["nyc"])
 
+    def test_expired_rows_hold_nothing_up(self) -> None:
+        """Though nobody has asked in between: that observer's clock of epochs may have gone back."""
+        self.observe(rows("fra", epoch=5))
+        self.assertFalse(self.observers.observe(rows("fra", "nyc", epoch=4), 14.9))
+        self.observe(rows("fra", "nyc", epoch=4), now=15.0)
+        self.assertEqual(self.down(15.0), ["nyc"])
+
     def test_refused(self) -> None:
         """A stranger's; too old; of an age that is none."""
         for each in (rows("stranger"), rows("fra", age=15.0), rows("fra", age=-1.0), rows("fra", age=math.nan)):

@@ -116,6 +116,7 @@ class StateTests(SynchronousTestCase):
         self.assertEqual((row.began_at, row.next_at, row.idle), (200.0, None, False))
         self.board.heard(self.first, passed(), 200.5)
         row = self.board.checks("a", 200.5)[0]
+        self.assertEqual(row.flaps, 0.0)
         self.assertEqual((row.began_at, row.next_at, row.failures), (200.0, 205.0, 0))
         self.assertEqual(self.board.subjects(), ["a"])
 
@@ -239,6 +240,21 @@ class EventTests(SynchronousTestCase):
         (up,) = self.said()
         assert isinstance(up, SubjectUp)
         self.assertIsNone(up.check)
+        self.assertEqual(self.driver.board.health("a", self.driver.now).flaps, 0.0)
+
+    def test_flaps(self) -> None:
+        """Of the check and the subject; the first round is none."""
+        self.driver.broken = {1}
+        self.driver.configure(a=[check()])
+        self.driver.run(10.0, "a")
+        self.assertEqual(self.driver.board.health("a", self.driver.now).flaps, 0.0)
+        self.driver.broken = set()
+        self.driver.run(10.0, "a")
+        for flaps in (
+            self.driver.board.health("a", self.driver.now).flaps,
+            self.driver.board.checks("a", self.driver.now)[0].flaps,
+        ):
+            self.assertAlmostEqual(flaps, 1.0, 1)
 
     def test_flapping_is_said_once_until_it_rests(self) -> None:
         self.driver.run(10.0, "a")
