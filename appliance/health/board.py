@@ -82,7 +82,7 @@ class Board:
             self._watches[check] = watch
         for watch in former.values():
             if self._watches.get(watch.check) is not watch:
-                watch.gone, watch.serial = True, 0
+                watch.queued, watch.serial = False, 0
         self._subjects = {name: self._subjects.get(name) or Subject(name) for name in subjects}
         for name, checks in subjects.items():
             self._equip(self._subjects[name], [self._watches[check] for check in dict.fromkeys(checks)], now)
@@ -105,7 +105,7 @@ class Board:
         """
         Somebody asks for what it serves; O(1) but for once a second.
 
-        Its checks are brought forward where they were idle or have never been done: ask for what is due.  Without
+        Its checks are brought forward where they were idle or have never been done: ask for the deadline anew.  Without
         effect where there is no such subject.
         """
         found = self._subjects.get(subject)
@@ -113,11 +113,7 @@ class Board:
             found.wanted_at, found.tell_at = now, now + DEMAND_INTERVAL
             for watch in found.watches:
                 watch.wanted_at = now
-                if (
-                    (watch.dozing or watch.tally.condition is Condition.UNKNOWN)
-                    and watch.serial
-                    and watch.next_at > now
-                ):
+                if (watch.dozing or watch.tally.condition is Condition.UNKNOWN) and watch.next_at > now:
                     watch.next_at, watch.dozing, watch.hurried = now, False, True
                     self._put(watch)
 
@@ -132,7 +128,7 @@ class Board:
         begun = []
         while queue and self._under_way < self._most:
             watch = queue.popleft()
-            if watch.queued and not watch.gone:
+            if watch.queued:
                 watch.begin(now, rng.random())
                 self._under_way += 1
                 begun.append(watch.check)
@@ -162,7 +158,7 @@ class Board:
         """
         if self._under_way >= self._most:
             return None
-        while self._queue and (self._queue[0].gone or not self._queue[0].queued):
+        while self._queue and not self._queue[0].queued:
             self._queue.popleft()
         if self._queue:
             return self._queue[0].next_at
@@ -177,6 +173,11 @@ class Board:
         """What counts, as of the last result; one that is not configured is up."""
         found = self._subjects.get(subject)
         return found is None or found.is_up
+
+    def until(self, subject: str, now: float) -> float:
+        """Of :meth:`health` that alone: the earliest instant at which :meth:`is_up` could say something else."""
+        found = self._subjects.get(subject)
+        return math.inf if found is None else found.until(now)
 
     def health(self, subject: str, now: float) -> Health:
         """

@@ -73,7 +73,6 @@ class Watch:
         "failure",
         "failure_at",
         "flaps",
-        "gone",
         "heard_at",
         "hurried",
         "latency",
@@ -110,7 +109,6 @@ class Watch:
         self.queued = False
         self.dozing = False
         self.hurried = False
-        self.gone = False
         self._factor = 1.0
 
     @property

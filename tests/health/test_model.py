@@ -226,6 +226,7 @@ class Machine(RuleBasedStateMachine):
     def states_agree(self) -> None:
         for name, checks in self.subjects.items():
             health = self.board.health(name, self.now)
+            assert health.until == self.board.until(name, self.now)
             assert health.up is self.board.is_up(name) is self.is_up(name)
             if any(self.known[each].is_down() for each in checks):
                 assert health.measured is False

@@ -1,0 +1,123 @@
+"""What is believed of the POPs, beside a model that keeps all rows that ever came."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.health import Observers, Standing
+from appliance.model import Row, Rows
+from tests.health.test_observers import POPS
+
+
+class Naive:
+    """All rows that ever came, and the rules said over them."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[float, Rows]] = []
+
+    def newest(self, now: float) -> dict[str, Rows]:
+        """In the order of their coming: what is held is replaced by newer ones, or when it has expired."""
+        held: dict[str, tuple[float, Rows]] = {}
+        for came_at, each in self.all:
+            ends_at = math.inf if each.observer == "ams" else came_at - each.age + 15.0
+            before = held.get(each.observer)
+            if ends_at <= came_at:
+                continue
+            key = (each.epoch, each.version)
+            if before is None or before[0] <= came_at or key > (before[1].epoch, before[1].version):
+                held[each.observer] = ends_at, each
+        return {name: each for name, (ends_at, each) in held.items() if ends_at > now}
+
+    def up(self, pop: str, now: float) -> bool | None:
+        """None: we are alone."""
+        heard = self.newest(now)
+        votes, believable = {}, set()
+        for name, each in heard.items():
+            others = [row for row in each.rows if row.pop != name]
+            if len(others) < 2 or sum(not row.up for row in others) <= len(others) / 2:
+                believable.add(name)
+        if not believable and "ams" in heard:
+            return None
+        for name in believable - {pop}:
+            for row in heard[name].rows:
+                if row.pop == pop:
+                    votes[name] = row.up
+        weight = sum(1 if up else -1 for up in votes.values())
+        return weight > 0 if weight else votes.get("ams", True)
+
+    def http(self, pop: str, now: float, believed: tuple[str, ...]) -> float | None:
+        heard = self.newest(now)
+        figures = [row.http for name in believed if name != pop for row in heard[name].rows if row.pop == pop]
+        return statistics.median(known) if (known := [figure for figure in figures if figure is not None]) else None
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> Rows:
+    observer = draw(st.sampled_from(POPS))
+    return Rows(
+        observer=observer,
+        epoch=draw(st.integers(1, 2)),
+        version=draw(st.integers(1, 4)),
+        age=draw(st.sampled_from([0.0, 0.0, 3.0, 20.0])),
+        rows=tuple(
+            Row(pop=pop, up=draw(st.booleans()), http=draw(st.one_of(st.none(), st.floats(0.0, 9.0))))
+            for pop in draw(st.lists(st.sampled_from(POPS), unique=True))
+        ),
+    )
+
+
+class ModelTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 6.0, 30.0]), some_rows()), max_size=20))
+    def test_naive(self, steps: list[tuple[float, Rows]]) -> None:
+        """Asked after every step, and just before and at every instant that it says something may change."""
+        observers, naive, now = Observers("ams"), Naive(), 0.0
+        observers.configure(dict.fromkeys(POPS, 5.0), now)
+        alone_at: float | None = None
+        good = dict.fromkeys(POPS, True)
+        for after, each in steps:
+            end = now + after
+            while (deadline := observers.next_deadline()) is not None and deadline <= end:
+                self.assertGreater(deadline, now)
+                now = deadline
+                alone_at, good = self.look(observers, naive, now, alone_at, good)
+            now = end
+            alone_at, good = self.look(observers, naive, now, alone_at, good)
+            observers.observe(each, now)
+            naive.all.append((now, each))
+            alone_at, good = self.look(observers, naive, now, alone_at, good)
+
+    def look(
+        self, observers: Observers, naive: Naive, now: float, alone_at: float | None, good: dict[str, bool]
+    ) -> tuple[float | None, dict[str, bool]]:
+        believed = observers.believe(now)
+        ups = {pop: row.up for pop, row in believed.rows.items()}
+        expected = {pop: naive.up(pop, now) for pop in POPS}
+        if None in expected.values():
+            alone_at = now if alone_at is None else alone_at
+            kept = now < alone_at + 60.0
+            self.assertIs(believed.standing, Standing.ALONE_KEPT if kept else Standing.ALONE_ALL)
+            self.assertEqual(ups, good if kept else dict.fromkeys(POPS, True))
+            return alone_at, good
+        self.assertIs(believed.standing, Standing.AGREED)
+        self.assertEqual(ups, expected)
+        for pop, row in believed.rows.items():
+            self.assertEqual(row.http, naive.http(pop, now, believed.observers))
+        return None, ups
+
+    @given(st.lists(some_rows(), max_size=8, unique_by=lambda each: (each.observer, each.epoch, each.version)))
+    def test_order_does_not_matter(self, all_rows: list[Rows]) -> None:
+        """Rows that come at one instant, in any order and more than once, make the same table."""
+        tables = []
+        for order in (all_rows, all_rows[::-1], all_rows + all_rows):
+            observers = Observers("ams")
+            observers.configure(dict.fromkeys(POPS, 5.0), 0.0)
+            for each in order:
+                observers.observe(each, 0.0)
+            tables.append(observers.believe(0.0))
+        self.assertEqual(tables[0], tables[1])
+        self.assertEqual(tables[0], tables[2])
