@@ -28,6 +28,7 @@ SAME_RANK = {
     ("config", "model"),
     ("config", "errors"),
     ("config", "events"),
+    ("config", "secretfiles"),
     ("events", "model"),
     ("interfaces", "events"),
     ("interfaces", "model"),

@@ -9,17 +9,21 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
 from appliance.config.addresses import Occupied, shown
 from appliance.config.backups import check_backups
+from appliance.config.deliverychecks import check_delivery
 from appliance.config.faults import Faults
 from appliance.config.forwarding import check_forwarding
+from appliance.config.listening import Listener, listeners
+from appliance.config.namechecks import Zones, check_names
 from appliance.config.natchecks import check_client_nat
+from appliance.config.probechecks import check_probes
 from appliance.config.references import all_servers, check_references
 from appliance.config.schema import Root
-from appliance.config.sitechecks import Zones, check_sites
+from appliance.config.sitechecks import check_sites
 from appliance.config.tree import Node
+from appliance.model import Endpoint
 
 MOST_ADDRESSES = 2**20
 """Of all pools together; each has a row in the lease table."""
@@ -37,8 +41,11 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     _check_listen(root, pools, statics, faults)
     _check_peers(root, pools, statics, faults)
     _check_all_static(root, statics, faults)
-    check_sites(root, zones, faults)
+    check_sites(root, faults)
+    check_names(root, zones, faults)
     check_references(root, faults)
+    check_probes(root, faults)
+    check_delivery(root, pools, statics, faults)
     check_backups(root, faults)
     check_forwarding(root, faults)
     check_client_nat(root, pools, statics, faults)
@@ -102,11 +109,14 @@ def _check_servers(root: Root, pools: Occupied, statics: Mapping[IPv4Address, No
 
 
 def _check_listen(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
-    seen: dict[Any, Node] = {}
-    for endpoint, node in ((each.value, each.node) for each in root.get("dns", {}).get("listen") or ()):
-        if endpoint in seen:
-            faults.add(node, f"{endpoint} is already in {seen[endpoint].path} (line {seen[endpoint].line})")
-        seen.setdefault(endpoint, node)
+    """The appliance has addresses of its own, and each endpoint of them once."""
+    seen: dict[Endpoint, Listener] = {}
+    for listener in listeners(root):
+        before = seen.setdefault(listener.endpoint, listener)
+        if before is not listener:
+            faults.add(listener.node, f"{listener.endpoint} is already in {before}")
+    for listener in listeners(root, manhole=False):
+        endpoint, node = listener.endpoint, listener.node
         holder = _holder(pools, statics, endpoint.address)
         if endpoint.address.is_unspecified and (root.get("pools") or statics):
             takes = f"{endpoint} would take port {endpoint.port} of the pools' addresses"

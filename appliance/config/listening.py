@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import attrs
 
 from appliance.config.schema import DEFAULT_LISTEN, Root
+from appliance.config.shapes import Placed
 from appliance.config.tree import Node
+from appliance.config.values import DEFAULT_PEERS
 from appliance.model import Endpoint, Transport
 
 
@@ -24,13 +26,17 @@ class Listener:
         return f"{self.node.path}{line}"
 
 
-def listeners(root: Root) -> Iterator[Listener]:
-    """Those of the name server, the default where none is written, and the manhole's; control sockets are files."""
+def listeners(root: Root, *, manhole: bool = True) -> Iterator[Listener]:
+    """Those of the name server, the default where none is written, the manhole's and the peers'; others are files."""
     if "listen" in root.get("dns", {}):
         written = [(each.value, each.node) for each in root["dns"]["listen"] or ()]
         for endpoint, node in written or [(DEFAULT_LISTEN, Node("dns.listen", 0, "nothing"))]:
             yield Listener(endpoint, node, frozenset(Transport))
-    manhole = root.get("control", {}).get("manhole")
-    ssh = manhole.value.get("ssh") if manhole is not None else None
+    prompt = root.get("control", {}).get("manhole") if manhole else None
+    ssh = prompt.value.get("ssh") if prompt is not None else None
     if ssh is not None:
         yield Listener(ssh.value, ssh.node, frozenset({Transport.TCP}))
+    peers = root.get("control", {}).get("peers")
+    if peers is not None and "listen" in peers.value:
+        listen = peers.value["listen"] or Placed(DEFAULT_PEERS, peers.node)
+        yield Listener(listen.value, listen.node, frozenset({Transport.TCP}))

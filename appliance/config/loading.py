@@ -13,6 +13,7 @@ from appliance.config.building import build
 from appliance.config.checks import check
 from appliance.config.faults import Faults
 from appliance.config.messages import read_messages
+from appliance.config.probefiles import check_probe_files
 from appliance.config.reading import Unreadable, read_text
 from appliance.config.schema import DEFAULT_LISTEN, ROOT, ControlFields, ManholeFields, Root
 from appliance.config.shapes import Placed
@@ -72,6 +73,7 @@ def loads(text: str, *, file: str, folder: str) -> Config:
     control_socket = _control_socket(root.get("control", {}), state, faults)
     _check_sockets(root.get("control", {}), control_socket, manhole, faults)
     messages = read_messages(root, folder, faults)
+    check_probe_files(root, folder, faults)
     faults.refuse()
     config = build(root, zones or {}, keys, folder, manhole, messages)
     warnings = sorted(faults.warnings, key=lambda fault: (fault.line, fault.path))

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"probes", "pops", "delivery", "cache", "market"}),
-    "servers.*": frozenset({"probes"}),
+    "": frozenset({"cache", "market"}),
     "sites.*": frozenset({"stale_clients", "unknown"}),
     "sites.*.services[]": frozenset({"name"}),
-    "control": frozenset({"http", "peers"}),
+    "delivery.*": frozenset({"cache"}),
+    "control": frozenset({"http"}),
 }
 """Keys, by the place of the mapping that they are in."""
 

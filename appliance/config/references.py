@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,16 @@ from appliance.config.sites import SiteFields
 from appliance.config.tree import Node, shorten
 from appliance.model import Server
 
-_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool", "sites": "site"}
+_WORDS = {"pools": "pool", "servers": "server", "client_nat": "client NAT pool", "sites": "site", "probes": "probe"}
 """What the names of a section stand for."""
+
+_UNUSED = {
+    "pools": "no site uses this pool",
+    "servers": "no site and no delivery uses this server",
+    "client_nat": "no site uses this client NAT pool",
+    "probes": "no server uses this probe",
+}
+"""What is said of a name that nobody uses; a site is there for others than this file."""
 
 
 @attrs.frozen
@@ -57,10 +66,16 @@ def sites_of(root: Root) -> dict[str, Placed[SiteFields]]:
     return found
 
 
+def own_name(root: Root) -> str | None:
+    """This appliance's name; None where what is written is none."""
+    section = root.get("appliance", {})
+    return section["name"] or socket.gethostname() if "name" in section else None
+
+
 def check_references(root: Root, faults: Faults) -> None:
     """Note what is named and not there, and warn of what is there and not named."""
     known: dict[str, Mapping[str, Placed[Any]]] = {
-        section: root[section] for section in ("pools", "servers", "client_nat") if section in root
+        section: root[section] for section in ("pools", "servers", "client_nat", "probes") if section in root
     }
     known["sites"] = sites_of(root)
     used: dict[str, set[str]] = {section: set() for section in _WORDS}
@@ -70,8 +85,8 @@ def check_references(root: Root, faults: Faults) -> None:
             faults.add(place.node, _unknown(section, place.value, known[section], faults))
     for section, there_are in known.items():
         for name, there in there_are.items():
-            if section != "sites" and name not in used[section]:
-                faults.warn(there.node, f"no site uses this {_WORDS[section]}")
+            if section in _UNUSED and name not in used[section]:
+                faults.warn(there.node, _UNUSED[section])
     _check_one_name(root, faults)
 
 
@@ -96,6 +111,11 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
         backup = server.fields.get("backup")
         if backup is not None:
             yield "servers", backup
+        for probe in server.fields.get("probes", ()):
+            yield "probes", probe
+    for customer in root.get("delivery", {}).values():
+        for origin in customer.value.get("origins", ()):
+            yield "servers", origin
 
 
 def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) -> str:
@@ -107,11 +127,12 @@ def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) 
 
 def _check_one_name(root: Root, faults: Faults) -> None:
     """Connections, limits and states are counted by a server's name, so that it stands for one server in one form."""
-    seen: dict[str, tuple[Server, Node]] = {}
+    seen: dict[str, tuple[tuple[Server, tuple[str, ...]], Node]] = {}
     for written in all_servers(root):
         if written.name is None or not is_whole(written.fields):
             continue
-        made = made_server(written.name, written.fields)
+        probes = tuple(each.value for each in written.fields["probes"])
+        made = made_server(written.name, {**written.fields, "probes": ()}, {}), probes
         before, node = seen.setdefault(written.name, (made, written.node))
         if before != made:
             other = f"{node.path} (line {node.line})"

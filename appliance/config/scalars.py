@@ -55,17 +55,26 @@ def size(high: int) -> Reader[int]:
         match = _SIZE.fullmatch(node.text) if node.kind in ("integer", "text") else None
         if match and (node.kind == "integer" or match[2]) and int(match[1]) * _BYTES[match[2] or ""] <= high:
             return int(match[1]) * _BYTES[match[2] or ""]
-        allowed = f"bytes, or a number with K, M or G, from 0 to {high // 1024**3}G"
+        most = f"{high // 1024**3}G" if high >= 1024**3 else f"{high // 1024**2}M"
+        allowed = f"bytes, or a number with K, M or G, from 0 to {most}"
         raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: {allowed}")
 
     return read
 
 
-def fraction(node: Node, faults: Faults) -> float:
-    """A reader of a number from 0 to 1."""
-    if node.kind in ("integer", "number") and _FRACTION.fullmatch(node.text) and float(node.text) <= 1:
-        return float(node.text)
-    raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: a number from 0 to 1")
+def number(low: float, high: float) -> Reader[float]:
+    """A reader of a number from ``low`` to ``high``, without an exponent."""
+
+    def read(node: Node, faults: Faults) -> float:
+        if node.kind in ("integer", "number") and _FRACTION.fullmatch(node.text) and low <= float(node.text) <= high:
+            return float(node.text)
+        raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: a number from {low:g} to {high:g}")
+
+    return read
+
+
+fraction = number(0, 1)
+"""A reader of a number from 0 to 1."""
 
 
 def yes_no(node: Node, faults: Faults) -> bool:
@@ -182,8 +191,16 @@ def endpoint(node: Node, faults: Faults) -> Endpoint:
     raise faults.wrong(node, f"found {node.found()}{_trap(node)}; allowed: {allowed}")
 
 
+def host_endpoint(node: Node, faults: Faults) -> Endpoint:
+    """A reader of another server's endpoint."""
+    found = endpoint(node, faults)
+    if found.address.is_unspecified:
+        raise faults.wrong(node, f"found {found}; allowed: the endpoint of one server")
+    return found
+
+
 def host_name(node: Node, faults: Faults) -> str:
-    """A reader of a DNS name that may be leased; see :func:`normal_name`."""
+    """A reader of a DNS name that a host may have; see :func:`normal_name`."""
     if node.kind != "text":
         raise faults.wrong(node, f"found {node.found()}; allowed: a DNS name; write it in quotes")
     return normal_name(node.text, node, faults)
@@ -199,7 +216,7 @@ def normal_name(written: str, node: Node, faults: Faults) -> str:
     labels = name.split(".")
     shown = shorten(written)
     if "*" in labels:
-        raise faults.wrong(node, f"'{shown}' is a wildcard; only a single name can lease")
+        raise faults.wrong(node, f"'{shown}' is a wildcard; allowed: a single name")
     if not name.isascii():
         raise faults.wrong(node, f"'{shown}' is not ASCII; write an international name in its 'xn--' form")
     if len(name) > 253:

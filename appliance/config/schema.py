@@ -2,19 +2,22 @@
 The file's sections: which keys each has, in which range, and what they become.  ``etc/appliance.yaml`` shows them all.
 
 Sections with many keys are in modules of their own: ``pools``, ``servers``, ``clientnat``, ``sites`` and
-``services``, ``transfers``.
+``services``, ``probes``, ``pops``, ``delivery``, ``transfers``.
 Defaults are those of the values (``model``, ``values.py``).  What is not here is in ``notyet.py`` or is unknown.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TypedDict
 
 from appliance.config.clientnat import NatFields, nat_pool
+from appliance.config.delivery import DeliveryFields, delivery
 from appliance.config.faults import Faults
-from appliance.config.limits import rate_limit, tcp_limits
+from appliance.config.limits import network, rate_limit, tcp_limits
 from appliance.config.pools import POOL, PoolFields
+from appliance.config.pops import POP, PopFields
+from appliance.config.probes import probe
 from appliance.config.scalars import (
     choice,
     duration,
@@ -30,7 +33,7 @@ from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, s
 from appliance.config.sites import SITE, SiteFields
 from appliance.config.transfers import PrimaryFields, TransferFields, TSIGFields, primary, transfer, tsig
 from appliance.config.tree import Node
-from appliance.config.values import LogConfig, LogFormat, LogLevel, RateLimit, TCPLimits
+from appliance.config.values import DEFAULT_PEERS, LogConfig, LogFormat, LogLevel, RateLimit, TCPLimits
 from appliance.events import Fsync
 from appliance.model import Endpoint
 
@@ -38,6 +41,10 @@ DEFAULT_LISTEN = Endpoint(IPv4Address("127.0.0.1"), 5300)
 
 MOST_TOLD = 100
 """Bytes of a name server's identity; in every response to whom asks for it."""
+
+
+MOST_ALLOWED = 1000
+"""Networks of other POPs; each is looked at for every request."""
 
 
 class ZoneFields(TypedDict, total=False):
@@ -78,6 +85,7 @@ class ApplianceFields(TypedDict, total=False):
 class ControlFields(TypedDict, total=False):
     socket: Placed[str] | None
     manhole: Placed[ManholeFields] | None
+    peers: Placed[PeersFields] | None
     log: LogConfig
 
 
@@ -87,6 +95,11 @@ class ManholeFields(TypedDict, total=False):
     authorized_keys: Placed[str] | None
 
 
+class PeersFields(TypedDict, total=False):
+    listen: Placed[Endpoint] | None
+    allow: tuple[Placed[IPv4Network | IPv6Network], ...]
+
+
 class Root(TypedDict, total=False):
     """What was read of a file: in every part only the keys without faults."""
 
@@ -94,8 +107,11 @@ class Root(TypedDict, total=False):
     dns: DNSFields
     pools: dict[str, Placed[PoolFields]]
     servers: dict[str, Placed[ServerFields]]
+    probes: dict[str, Placed[Fields]]
     client_nat: dict[str, Placed[NatFields]]
     sites: dict[str, Placed[SiteFields]]
+    pops: dict[str, Placed[PopFields]]
+    delivery: dict[str, Placed[DeliveryFields]]
     control: ControlFields
 
 
@@ -114,6 +130,13 @@ def _manhole(node: Node, faults: Faults) -> Fields:
     if node.kind == "nothing":
         raise faults.wrong(node, "found nothing; write {} for a socket with its default name, or leave the key out")
     return _MANHOLE.read(node, faults)
+
+
+def _peers(node: Node, faults: Faults) -> Fields:
+    if node.kind == "nothing":
+        where = f"{DEFAULT_PEERS}, where this host alone may ask"
+        raise faults.wrong(node, f"found nothing; write {{}} to listen on {where}, or leave the key out")
+    return _PEERS.read(node, faults)
 
 
 _ZONE = Shape(
@@ -164,11 +187,19 @@ _MANHOLE = Shape(
         "authorized_keys": Key(placed(path), None),
     },
 )
+_PEERS = Shape(
+    "control.peers",
+    {
+        "listen": Key(placed(endpoint), None),
+        "allow": Key(sequence(network, most=MOST_ALLOWED), ()),
+    },
+)
 _CONTROL = Shape(
     "control",
     {
         "socket": Key(placed(path), None),
         "manhole": Key(placed(_manhole), None),
+        "peers": Key(placed(_peers), None),
         "log": Key(whole(_LOG, LogConfig), LogConfig()),
     },
 )
@@ -180,8 +211,11 @@ ROOT = Shape(
         "dns": Key(_DNS.read),
         "pools": Key(words(POOL.read), {}),
         "servers": Key(words(server), {}),
+        "probes": Key(words(probe), {}),
         "client_nat": Key(words(nat_pool), {}),
         "sites": Key(named(SITE.read), {}),
+        "pops": Key(words(POP.read), {}),
+        "delivery": Key(words(delivery), {}),
         "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),
     },
 )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypedDict, cast
 
 from appliance.config.faults import Faults
 from appliance.config.scalars import address, choice, duration, integer, text, yes_no
-from appliance.config.shapes import Key, Placed, Shape, placed, shape
+from appliance.config.shapes import Key, Placed, Shape, placed, sequence, shape
 from appliance.config.tree import Node
-from appliance.model import Endpoint, Server
+from appliance.model import Endpoint, Probe, Server
 
 MOST_SERVERS = 1024
 """Of one list."""
+
+MOST_PROBES = 16
+"""Of one server."""
 
 MOST_CONNECTIONS = 16_777_216
 """Of a limit; more than a process can have files would be none."""
@@ -39,6 +43,7 @@ class ServerFields(TypedDict, total=False):
     slow_start: float
     backup: Placed[str] | None
     on_failure: OnFailure
+    probes: tuple[Placed[str], ...]
 
 
 def server(node: Node, faults: Faults) -> ServerFields:
@@ -69,8 +74,12 @@ def is_whole(fields: ServerFields) -> bool:
     return len(fields) == len(_SERVER.keys)
 
 
-def made_server(name: str, fields: ServerFields) -> Server:
-    """The value of a whole server."""
+def made_server(name: str, fields: ServerFields, probes: Mapping[str, Probe]) -> Server:
+    """
+    The value of a whole server.
+
+    :param probes: in which every probe of it is.
+    """
     backup = fields["backup"]
     return Server(
         name=name,
@@ -86,6 +95,7 @@ def made_server(name: str, fields: ServerFields) -> Server:
         slow_start=fields["slow_start"],
         backup=backup.value if backup else None,
         reset_on_failure=fields["on_failure"] is OnFailure.RESET,
+        probes=tuple(probes[each.value] for each in fields["probes"]),
     )
 
 
@@ -103,5 +113,6 @@ _SERVER_KEYS = shape(
     queue=integer(0, 1_000_000),
     slow_start=duration(0, 86400),
     backup=placed(text),
+    probes=sequence(text, most=MOST_PROBES),
 ).keys
 _SERVER = Shape("servers.*", {**_SERVER_KEYS, "on_failure": Key(choice(OnFailure), OnFailure.KEEP)})

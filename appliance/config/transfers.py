@@ -14,7 +14,7 @@ import dns.name
 
 from appliance.config.faults import Faults, Unusable
 from appliance.config.limits import network
-from appliance.config.scalars import choice, endpoint, secret_file, text
+from appliance.config.scalars import choice, host_endpoint, secret_file, text
 from appliance.config.shapes import Fields, Key, Placed, Shape, placed, sequence
 from appliance.config.tree import Node, shorten
 from appliance.config.values import Primary, TransferConfig, TSIGAlgorithm, TSIGKey
@@ -40,14 +40,6 @@ class TransferFields(TypedDict, total=False):
     notify: tuple[Placed[Endpoint], ...]
 
 
-def _peer(node: Node, faults: Faults) -> Endpoint:
-    """A reader of another server's endpoint."""
-    found = endpoint(node, faults)
-    if found.address.is_unspecified:
-        raise faults.wrong(node, f"found {found}; allowed: the endpoint of one server")
-    return found
-
-
 def _primary(node: Node, faults: Faults) -> Fields:
     if node.kind == "nothing":
         raise faults.wrong(node, "found nothing; allowed: {address: ENDPOINT}, and 'key' beside it")
@@ -69,13 +61,13 @@ _TSIG = Shape(
         "secret": Key(placed(secret_file(_BASE64)), None),
     },
 )
-_PRIMARY = Shape("dns.zones.*.primary", {"address": Key(placed(_peer)), "key": Key(placed(text), None)})
+_PRIMARY = Shape("dns.zones.*.primary", {"address": Key(placed(host_endpoint)), "key": Key(placed(text), None)})
 _TRANSFER = Shape(
     "dns.zones.*.transfer",
     {
         "allow": Key(sequence(network), ()),
         "keys": Key(sequence(text), ()),
-        "notify": Key(sequence(_peer), ()),
+        "notify": Key(sequence(host_endpoint), ()),
     },
 )
 tsig = _TSIG.read

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import attrs
 import dns.name
@@ -17,7 +17,7 @@ import dns.zone
 
 from appliance.errors import Fault
 from appliance.events import Fsync
-from appliance.model import Endpoint, NatPool, Pool, Server, Site
+from appliance.model import Delivery, Endpoint, NatPool, Pool, Pop, Probe, Server, Site
 
 
 @attrs.frozen(kw_only=True)
@@ -200,6 +200,21 @@ class ManholeSSH:
     authorized_keys: str
 
 
+DEFAULT_PEERS = Endpoint(IPv4Address("127.0.0.1"), 8054)
+
+
+@attrs.frozen(kw_only=True)
+class PeersListen:
+    """
+    Where other POPs read this one's load and what it sees of others (3.2), and nothing else.
+
+    :param allow: who may, beside this host by its loopback addresses, which always may.
+    """
+
+    listen: Endpoint = DEFAULT_PEERS
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """
@@ -215,6 +230,12 @@ class Config:
     :param servers: the named ones; those that a site lists inline are in its ``Site`` only.
     :param client_nat: the pools that sites name, by name.
     :param sites: by name (lower case, without the last dot), in the order of the file.
+    :param probes: by name, in the order of the file; a server has those that look at it.
+    :param probe_ports: by the name of each server with probes, inline ones included: what a probe without a port looks
+        at, which is the server's port, or the first that a site sends it connections on.  0: no probe of it needs one.
+    :param pops: by name, in the order of the file; this appliance is in it where one has its ``name``.
+    :param delivery: customers by name, in the order of the file.
+    :param peers: None: other POPs read nothing here.
     :param control_socket: absolute path; None where the state folder is none.
     :param warnings: what is suspicious but legal, in the order of the file's lines.
     """
@@ -231,6 +252,11 @@ class Config:
     servers: Mapping[str, Server]
     client_nat: Mapping[str, NatPool]
     sites: Mapping[str, Site]
+    probes: Mapping[str, Probe]
+    probe_ports: Mapping[str, int]
+    pops: Mapping[str, Pop]
+    delivery: Mapping[str, Delivery]
+    peers: PeersListen | None
     control_socket: str | None
     manhole: ManholeSocket | ManholeSSH | None
     log: LogConfig

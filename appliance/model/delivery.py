@@ -105,7 +105,7 @@ class Delivery:
 
     :param pages: names that are answered with a web server of the customer, absolute, lower case, without the last dot.
     :param static: names that are answered with a POP.  A name in both is answered with a POP (3.3).
-    :param origins: at least one.
+    :param origins: at least one where there are ``pages``.
     :param answers: most addresses in one answer.
     :param ttl: most seconds that an answer may be kept.
     :param backup: what is answered by ``all_down: backup``.

@@ -33,7 +33,8 @@ class Probe:
     """
     How a target is checked, how often, and how often it has to fail until that is believed.
 
-    :param port: 0: the port that the server has, or else the first one that a site sends it connections on.
+    :param port: 0: the port that the server has, or else the first one that a site sends it connections on
+        (``Config.probe_ports``).
     :param interval: seconds between the beginnings of two checks while nothing is in doubt.
     :param fast_interval: the same while it is: failures that are not enough, or successes that are not.
     :param idle_interval: the same while nobody asks for what the target serves.
@@ -42,8 +43,8 @@ class Probe:
     :param fall: failures that take it away; they need not follow each other until ``ok`` successes do.
     :param ok: successes in a row after which earlier failures are forgotten (gdnsd's ``ok_thresh``).
     :param path: http, https, load: what is asked for; ftp: whose size or content is.  Empty: ``/``, or for ftp nothing.
-    :param host: http, https: the Host header; https: the name in the certificate, too; smtp: what EHLO says.  Empty:
-        the address.
+    :param host: http, https, load: the Host header; https: the name in the certificate, too; smtp: what EHLO
+        says.  Empty: the address.
     :param expect: http, https: runs of codes that are right.
     :param contains: http, https: bytes that the body has to have; smtp, ftp: the banner.  Empty: any will do.
     :param most_bytes: a body that is longer is wrong.

@@ -9,10 +9,13 @@ from hypothesis import HealthCheck, settings
 from appliance.config import (
     Config,
     clientnat,
+    delivery,
     instances,
     limits,
     loads,
     pools,
+    pops,
+    probes,
     schema,
     servers,
     services,
@@ -64,5 +67,5 @@ def warnings(text: str) -> list[str]:
 
 def all_shapes() -> list[Shape]:
     """Of every section."""
-    modules = (schema, clientnat, instances, limits, pools, servers, services, sites, transfers)
+    modules = (schema, clientnat, delivery, instances, limits, pools, pops, probes, servers, services, sites, transfers)
     return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]

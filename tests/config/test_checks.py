@@ -162,7 +162,10 @@ class WarningTests(SynchronousTestCase):
         text = ZONE + POOLS + SERVERS
         self.assertEqual(
             warnings(text),
-            ["a.yaml:9: pools.p: no site uses this pool", "a.yaml:11: servers.alpha-1: no site uses this server"],
+            [
+                "a.yaml:9: pools.p: no site uses this pool",
+                "a.yaml:11: servers.alpha-1: no site and no delivery uses this server",
+            ],
         )
         self.assertEqual(warnings(sites(a=SITE)), [])
 

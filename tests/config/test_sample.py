@@ -30,7 +30,7 @@ class KeyTests(SynchronousTestCase):
         """Every listed key is refused where it is listed, and as such."""
         samples = {
             "": "{}",
-            "servers.*": "servers: {x: {%s: 1}}",
+            "delivery.*": "delivery: {x: {%s: 1}}",
             "sites.*": "sites: {x: {%s: 1}}",
             "sites.*.services[]": "sites: {x: {services: [{%s: 1}]}}",
             "control": "control: {%s: 1}",
@@ -64,6 +64,7 @@ class SampleTests(SynchronousTestCase):
         with open(os.path.join(ROOT, "etc", "appliance.yaml")) as file:
             tree = parse(file.read(), lambda node, message: self.fail(message))
         files = {"dns.cookies.secret", "dns.tsig.*.secret", "control.manhole.ssh", "control.manhole.authorized_keys"}
+        files |= {"probes.*.ca", "probes.*.password"}
         excluded = {"dns.zones.*.file", "dns.zones.*.primary", "sites.*.address", "appliance.max_files"}
         missing = set()
         for each in all_shapes():

@@ -23,7 +23,7 @@ class KeyTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         self.assertEqual(faults(ZONE + "pool: {}\n"), ["a.yaml:8: pool: unknown key 'pool'; did you mean 'pools'?"])
         said = faults(ZONE + "control: {zzz: 1}\n")
-        self.assertEqual(said, ["a.yaml:8: control.zzz: unknown key 'zzz'; known here: log, manhole, socket"])
+        self.assertEqual(said, ["a.yaml:8: control.zzz: unknown key 'zzz'; known here: log, manhole, peers, socket"])
 
     def test_required(self) -> None:
         self.assertEqual(faults("pools: {}\n"), ["a.yaml:1: 'dns' is required"])
@@ -184,7 +184,7 @@ class SectionTests(SynchronousTestCase):
             "makes 1048577 addresses in all pools; allowed: at most 1048576",
             self.addresses("10.0.0.0-10.15.255.255, 192.0.2.1"),
         )
-        self.assertIn("at most 1048576", self.addresses("64.0.0.0/2"))
+        self.assertIn("at most 1048576", self.addresses("128.0.0.0/2"))
 
     def test_servers(self) -> None:
         config = read(site().replace("10.0.0.1}", "10.0.0.1, port: 81}"))

@@ -178,7 +178,7 @@ class BackupTests(SynchronousTestCase):
 
     def test_a_backup_is_used(self) -> None:
         lines = ["a: {address: 10.0.0.1, backup: b}", "b: {address: 10.0.0.2}", "c: {address: 10.0.0.3}"]
-        self.assertEqual(warnings(servers(*lines)), ["a.yaml:12: servers.c: no site uses this server"])
+        self.assertEqual(warnings(servers(*lines)), ["a.yaml:12: servers.c: no site and no delivery uses this server"])
 
 
 NAMES = "abcdefgh"

@@ -1,0 +1,128 @@
+"""What POPs and customers say about other sections: whose their addresses are, and what can be known of them (3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from appliance.config.addresses import Occupied, shown
+from appliance.config.delivery import DeliveryFields
+from appliance.config.faults import Faults
+from appliance.config.pops import MOST_POPS, PopFields
+from appliance.config.references import own_name
+from appliance.config.schema import Root
+from appliance.config.shapes import Placed
+from appliance.config.sitechecks import check_servers_once
+from appliance.config.tree import Node, shorten
+from appliance.config.values import DEFAULT_PEERS
+from appliance.model import OriginBy, ProbeType
+
+
+def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
+    """Note what does not fit; costs what there is, never its square."""
+    _check_pops(root, pools, statics, faults)
+    for customer in root.get("delivery", {}).values():
+        for backup in customer.value.get("backup", ()):
+            _check_leased(backup, pools, statics, faults)
+        check_servers_once(root, customer.value.get("origins", ()), faults)
+        _check_known(root, customer.value, faults)
+    _check_static(root, faults)
+    _check_allow(root, faults)
+
+
+def _check_pops(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
+    seen: dict[IPv4Address | IPv6Address, Node] = {}
+    pops = root.get("pops", {})
+    for index, pop in enumerate(pops.values(), 1):
+        if index == MOST_POPS + 1:
+            faults.add(pop.node, f"is one of {len(pops)} POPs; allowed: at most {MOST_POPS}")
+        place = pop.value.get("address")
+        if place is None:
+            continue
+        before = seen.setdefault(place.value, place.node)
+        if before is not place.node:
+            faults.add(place.node, f"{place.value} is already {before.path} (line {before.line})")
+        _check_leased(place, pools, statics, faults)
+
+
+def _check_leased(
+    place: Placed[IPv4Address | IPv6Address], pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults
+) -> None:
+    """What is answered for good is not leased; a site's static address never is."""
+    address = place.value.ipv4_mapped if isinstance(place.value, IPv6Address) else place.value
+    holder = pools.holder(address) if address is not None and address not in statics else None
+    if holder is not None:
+        faults.add(place.node, f"{place.value} is in {shown(holder)}, where it is leased to sites")
+
+
+def _check_static(root: Root, faults: Faults) -> None:
+    """Static names are answered with POPs, and this one is hardly none of them."""
+    static = [each for each in root.get("delivery", {}).values() if each.value.get("static")]
+    if not static or "pops" not in root:
+        return
+    if not root["pops"]:
+        for customer in static:
+            faults.add(customer.node.entries["static"], "needs 'pops', for these names are answered with one of them")
+        return
+    name = own_name(root)
+    if name is not None and name not in root["pops"]:
+        near = faults.did_you_mean(name, root["pops"].keys())
+        never = f"no POP of 'pops' is '{shorten(name)}', this appliance's name"
+        faults.warn(static[0].node.entries["static"], f"{never}, so that it never answers with itself{near}")
+
+
+def _check_known(root: Root, customer: DeliveryFields, faults: Faults) -> None:
+    """What origins are compared by has to be looked at."""
+    types: set[ProbeType] = set()
+    origins = customer.get("origins", ())
+    for origin in origins:
+        found = _types(root, origin.value)
+        if found is None:
+            return  # what is wrong there is told elsewhere
+        if not found:
+            never = "has no probes, so that it never counts as down"
+            faults.warn(origin.node, f"server '{shorten(origin.value)}' {never}")
+        types |= found
+    rule = customer.get("rule")
+    if rule is None or len(origins) == 1 or not types:
+        return
+    if rule.value.origins is not OriginBy.LATENCY and ProbeType.LOAD not in types:
+        node = rule.node.entries.get("origins") or origins[0].node
+        by = f"rule.origins is '{rule.value.origins.value}'"
+        faults.warn(node, f"{by}, and no origin has a probe of type load, which tells it")
+
+
+def _types(root: Root, name: str) -> set[ProbeType] | None:
+    """How a server is looked at; None where that is not known."""
+    server, probes = root.get("servers", {}).get(name), root.get("probes")
+    if server is None or probes is None or "probes" not in server.value:
+        return None
+    found: set[ProbeType] = set()
+    for place in server.value["probes"]:
+        probe = probes.get(place.value)
+        if probe is None or "type" not in probe.value:
+            return None
+        found.add(probe.value["type"])
+    return found
+
+
+def _check_allow(root: Root, faults: Faults) -> None:
+    """Who is to read what this POP sees has to be let in."""
+    place = root.get("control", {}).get("peers") if "control" in root else None
+    others = {name: pop for name, pop in root.get("pops", {}).items() if name != own_name(root)}
+    if place is None:
+        if others and "peers" in root.get("control", {}):
+            node = next(iter(others.values())).node
+            faults.warn(node, "is another POP, and reads nothing of this one without control.peers")
+        return
+    if "listen" not in place.value or place.value.get("allow", True):
+        return
+    listen = place.value["listen"]
+    far = not (listen.value if listen is not None else DEFAULT_PEERS).address.is_loopback
+    if far or any(_is_far(pop.value) for pop in others.values()):
+        node = place.node.entries.get("allow", place.node)
+        faults.warn(node, "'allow' is empty, so that other hosts, and the POPs on them, read nothing here")
+
+
+def _is_far(pop: PopFields) -> bool:
+    return "address" in pop and not pop["address"].value.is_loopback
