@@ -201,7 +201,9 @@ class FuzzTests(SynchronousTestCase):
         place = f"{shape.place}.{data.draw(st.sampled_from(sorted(shape.keys)))}".lstrip(".")
         self.survives(at(place, value))
         self.survives(at(place, f"[{value}]"))
-        self.survives(at(place, f"[{{{data.draw(st.sampled_from(['address', 'port', 'bind_id', 'x']))}: {value}}}]"))
+        self.survives(
+            at(place, f"[{{{data.draw(st.sampled_from(['address', 'port', 'bind_id', 'probes', 'x']))}: {value}}}]")
+        )
 
     @FUZZ
     @given(st.data())
@@ -213,7 +215,8 @@ class FuzzTests(SynchronousTestCase):
         values = st.sampled_from(
             ["", "[]", "{}", "1", "0", "65535", "x", "all", "close", "10m", "[80]", "[[80, 81]]", "[alpha-1, alpha-2]",
              "alpha-1", "snat", "10.0.0.11", "'2001:db8::1'", "203.0.113.9", "[192.0.2.66]", "[{port: all}]",
-             "[{address: 10.0.0.11, backup: alpha-1}]", "www.alpha.example.test", "[{bind_id: 1, answer: close}]"]
+             "[{address: 10.0.0.11, backup: alpha-1}]", "www.alpha.example.test", "[{bind_id: 1, answer: close}]",
+             "https", "exec", "[web, busy]", "http://192.0.2.1/x", "[shop-1]", "[www.shop.example.test]", "backup"]
         )  # fmt: skip
         for index in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=4, unique=True)):
             lines[index] = re.sub(r": .*", f": {data.draw(values)}", lines[index], count=1)
