@@ -198,9 +198,13 @@ class AllAtOnceTests(SynchronousTestCase):
             "sites:\n"
             "  a.example.test: {pool: r, services: [{port: 0}], servers: [u]}\n"
             "  b.other.test: {pool: q, services: [{port: 1}, {port: 1}], servers: [v], colour: red, instances: [{bind_id: 1}, {bind_id: 1, answer: ./x}]}\n"
-            "control: {log: {level: loud}}\n"
+            "control: {log: {level: loud}, peers: {listen: 1}}\n"
             "client_nat: {n: {first: 203.0.113.1, last: 203.0.113.1, netmask: 255.255.255.0, reuse: often}}\n"
             "market: {}\n"
+            "probes: {x: {type: tcp, port: x}, y: {type: dns}}\n"
+            "pops: {me: {address: 203.0.113.1, peers: 'http://a/'}}\n"
+            "delivery:\n"
+            "  c: {pages: [a.example.test, c.other.test], origins: [w], ttl: 0, cache: {}}\n"
         )
         said = [line.removeprefix("a.yaml:").split(": ")[:2] for line in faults(text)]
         self.assertEqual(
@@ -229,10 +233,20 @@ class AllAtOnceTests(SynchronousTestCase):
                 ["14", "sites.b.other.test.servers[0]"],
                 ["14", "sites.b.other.test.services[1]"],
                 ["15", "control.log.level"],
+                ["15", "control.peers.listen"],
                 ["16", "client_nat.n"],
                 ["16", "client_nat.n"],
                 ["16", "client_nat.n.reuse"],
                 ["17", "market"],
+                ["18", "probes.x.port"],
+                ["18", "probes.y"],
+                ["19", "pops.me.address"],
+                ["19", "pops.me.peers"],
+                ["21", "delivery.c.cache"],
+                ["21", "delivery.c.origins[0]"],
+                ["21", "delivery.c.pages[0]"],
+                ["21", "delivery.c.pages[1]"],
+                ["21", "delivery.c.ttl"],
             ],
         )
 
