@@ -100,7 +100,7 @@ class DwellTests(SynchronousTestCase):
         self.assertEqual((dwell.deadline(15), dwell.due_at("b", 15), dwell.due_at("a", 15)), (22, 22, 22))
         self.assertEqual(self.settle(dwell, 22, "b"), "b")
         self.settle(dwell, 23, "c")
-        self.assertEqual(dwell.deadline(15), 22 + RESIDENCE)
+        self.assertEqual((dwell.deadline(15), dwell.due_at("c", 15)), (22 + RESIDENCE, 22 + RESIDENCE))
 
     @given(flaps=FLAPS)
     @settings(max_examples=150, derandomize=True, deadline=None)

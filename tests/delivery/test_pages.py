@@ -142,6 +142,14 @@ class ChanceTests(SynchronousTestCase):
         self.assertEqual(set(found), {"a", "b"})
         self.assertLess(abs(found["a"] - 0.75), 0.06)
 
+    def test_what_was_long_ago_is_forgotten(self) -> None:
+        """A decayed load never is what it comes near to, and yet they are equals again."""
+        chooser = Chooser(delivery())
+        chooser.refresh([origin("a", connections=5), origin("b")], (), 0)
+        for now in range(5, 200, 5):
+            chooser.refresh([origin("a"), origin("b")], (), now)
+        self.assertEqual(set(drawn(chooser)), {"a", "b"})
+
     def test_two_random_ones(self) -> None:
         """The dearest of four is never answered, the cheapest in half of the cases; both in no order of their names."""
         figures = [origin(name, connections=count) for name, count in (("a", 9), ("b", 1), ("c", 5), ("d", 3))]
@@ -225,6 +233,9 @@ class ToldTests(SynchronousTestCase):
             (True, [a, b, c]),
             (False, [a, origin("b", connections=4), c]),
             (True, [a, origin("b", connections=9), c]),
+            (True, [a, b, c]),
+            (True, [a, origin("b"), c]),
+            (True, [a, origin("b", connections=9), c]),
             (True, [origin("a", weight=2), origin("b", connections=9), c]),
             (True, [origin("a", weight=2), origin("b", connections=9, up=False), c]),
             choices=Choices.TWO,
@@ -237,6 +248,8 @@ class ToldTests(SynchronousTestCase):
             (True, [a, b, origin("c", latency=0.2)]),
             (False, [a, b, origin("c", latency=0.3)]),
             (True, [a, b, origin("c", latency=0.1)]),
+            (True, [a, b, origin("c", latency=0.2), origin("d", latency=0.3)]),
+            (False, [a, b, origin("c", latency=0.3), origin("d", latency=0.2)]),
             origins=LATENCY,
         )
 
