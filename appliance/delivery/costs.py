@@ -133,12 +133,12 @@ def rate_pops(figures: Sequence[PopFigures], weights: PopWeights, shares: Sequen
         weight: float = getattr(weights, measure.name)
         if weight <= 0:
             continue
-        neutral = measure.neutral(figures)
-        for index, one in enumerate(figures):
-            figure = measure.read(one)
+        found = [measure.read(one) for one in figures]
+        neutral = measure.neutral(figures) if None in found else None
+        for index, figure in enumerate(found):
             if figure is None:
                 figure = neutral
-            elif measure.is_full(figure) and one.up:
+            elif measure.is_full(figure) and figures[index].up:
                 standings[index] = Standing.FULL
             if figure is not None:
                 costs[index] += weight * measure.scaled(figure)
