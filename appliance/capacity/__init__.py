@@ -7,6 +7,8 @@ load hides behind a resolver, and foretells a POP's own load.  It knows no clock
 in, numbers and verdicts go out.  Requirements 2.1, 2.8 and 3.2.
 """
 
+from appliance.capacity.ledger import Ledger
 from appliance.capacity.resolvers import ResolverBook, prefix_of
+from appliance.capacity.values import Standing, Verdict
 
-__all__ = ["ResolverBook", "prefix_of"]
+__all__ = ["Ledger", "ResolverBook", "Standing", "Verdict", "prefix_of"]
