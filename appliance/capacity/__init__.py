@@ -7,8 +7,11 @@ load hides behind a resolver, and foretells a POP's own load.  It knows no clock
 in, numbers and verdicts go out.  Requirements 2.1, 2.8 and 3.2.
 """
 
+from appliance.capacity.forecast import Forecast
+from appliance.capacity.holding import Holding
 from appliance.capacity.ledger import Ledger
 from appliance.capacity.resolvers import ResolverBook, prefix_of
+from appliance.capacity.supply import Supply
 from appliance.capacity.values import Standing, Verdict
 
-__all__ = ["Ledger", "ResolverBook", "Standing", "Verdict", "prefix_of"]
+__all__ = ["Forecast", "Holding", "Ledger", "ResolverBook", "Standing", "Supply", "Verdict", "prefix_of"]

@@ -1,0 +1,139 @@
+"""What is left to sell: now, and in a coming window (2.1); and what a session is in connections."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from appliance.capacity import Forecast, Holding, Supply
+
+DAY = 86400.0
+HOUR = 3600.0
+
+
+def days(forecast: Forecast, loads: list[float], hour: int = 9) -> float:
+    """A load in the hour of each day, else nothing; :return: the midnight after."""
+    for day, load in enumerate(loads):
+        for minute in range(24 * 60):
+            now = day * DAY + minute * 60.0
+            forecast.measured(load if int(now % DAY // HOUR) == hour else 0.0, now)
+    return len(loads) * DAY
+
+
+class ForecastTests(SynchronousTestCase):
+    def test_same_slot_of_past_days(self) -> None:
+        """The hour's load is foretold for that hour, and for windows that touch it."""
+        forecast = Forecast(slot=HOUR)
+        midnight = days(forecast, [30.0, 50.0, 40.0])
+        nine, ten = midnight + 9 * HOUR, midnight + 10 * HOUR
+        self.assertEqual(forecast.expected(nine, ten, 7.0), 50.0)
+        self.assertEqual(forecast.expected(ten, ten + HOUR, 7.0), 0.0)
+        self.assertEqual(forecast.expected(nine - HOUR, nine + 1.0, 7.0), 50.0)
+        self.assertEqual(forecast.expected(nine - HOUR, nine, 7.0), 0.0)
+        self.assertEqual(forecast.expected(ten, ten + 40 * DAY, 7.0), 50.0)
+
+    def test_no_past(self) -> None:
+        forecast = Forecast(slot=HOUR)
+        self.assertEqual(forecast.expected(0.0, HOUR, 7.0), 7.0)
+        forecast.measured(50.0, 0.0)
+        self.assertEqual(forecast.expected(DAY, DAY + HOUR, 7.0), 7.0, "the slot is not over")
+        forecast.measured(0.0, HOUR)
+        self.assertEqual(forecast.expected(DAY, DAY + HOUR, 7.0), 50.0)
+        self.assertEqual(forecast.expected(DAY, DAY + 2 * HOUR, 70.0), 70.0)
+
+    def test_highest_part(self) -> None:
+        """A rise of minutes within a slot counts, a single report of it does not."""
+        forecast = Forecast()
+        for second in range(0, 1800, 5):
+            forecast.measured(600.0 if second == 300 else 20.0 if 420 <= second < 480 else 10.0, float(second))
+        self.assertEqual(forecast.past()[0], ((600.0 + 11 * 10.0) / 12,))
+
+    @given(loads=st.lists(st.floats(0, 100), min_size=1, max_size=40), quantile=st.sampled_from([0.5, 0.9, 0.95, 1.0]))
+    def test_quantile(self, loads: list[float], quantile: float) -> None:
+        """At least that part of the days that are remembered was not above it, and no lower day would do."""
+        forecast = Forecast(quantile=quantile, days=28)
+        for day, load in enumerate(loads):
+            forecast.measured(load, day * DAY)
+        forecast.measured(0.0, len(loads) * DAY)
+        said = forecast.expected(0.0, 900.0, -1.0)
+        kept = loads[-28:]
+        self.assertIn(said, kept)
+        self.assertGreaterEqual(sum(load <= said for load in kept) / len(kept), quantile - 1e-9)
+        self.assertLess(sum(load < said for load in kept) / len(kept), quantile)
+
+    def test_bounded(self) -> None:
+        forecast = Forecast(slot=HOUR, days=3)
+        days(forecast, [1.0] * 6)
+        self.assertEqual({len(loads) for loads in forecast.past().values()}, {3})
+        self.assertEqual(len(forecast.past()), 24)
+
+    def test_kept_over_a_restart(self) -> None:
+        forecast, later = Forecast(slot=HOUR), Forecast(slot=HOUR)
+        midnight = days(forecast, [30.0, 50.0])
+        later.recall({**forecast.past(), 24: (9.0,)})
+        self.assertEqual(later.past(), forecast.past())
+        self.assertEqual(later.expected(midnight + 9 * HOUR, midnight + 10 * HOUR, 0.0), 50.0)
+
+    def test_clock_set_back(self) -> None:
+        """What is measured in a part that was over is not counted, and nothing is lost."""
+        forecast = Forecast(slot=HOUR)
+        forecast.measured(10.0, 2 * HOUR)
+        forecast.measured(99.0, HOUR)
+        forecast.measured(10.0, 3 * HOUR)
+        self.assertEqual(forecast.past(), {2: (10.0,)})
+
+
+class SupplyTests(SynchronousTestCase):
+    def supply(self, **more: float) -> Supply:
+        return Supply(hard=500.0, reserve=0.2, forecast=Forecast(slot=HOUR), **more)
+
+    def test_now(self) -> None:
+        """Hard - measured - reserve; nothing where nothing is known."""
+        supply = self.supply()
+        self.assertEqual(supply.unused(0.0), 0.0)
+        supply.measured(150.0, 0.0)
+        self.assertEqual(supply.unused(180.0), 250.0)
+        self.assertEqual(supply.unused(180.1), 0.0)
+        supply.measured(450.0, 200.0)
+        self.assertEqual(supply.unused(200.0), 0.0)
+
+    def test_window(self) -> None:
+        """The slot's past, or else the load as it is now, smoothed."""
+        supply = self.supply()
+        self.assertEqual(supply.unused_in(0.0, HOUR), 0.0)
+        supply.measured(100.0, 0.0)
+        self.assertEqual(supply.unused_in(HOUR, 2 * HOUR), 300.0)
+        supply.measured(400.0, 5.0)
+        self.assertGreater(supply.unused_in(HOUR, 2 * HOUR), 290.0)
+        for minute in range(1, 61):
+            supply.measured(400.0, minute * 60.0)
+        self.assertLess(supply.unused_in(HOUR, 2 * HOUR), 0.01)
+        self.assertEqual(supply.unused_in(DAY, DAY + HOUR), 0.0)
+        self.assertEqual(supply.forecast.past(), {0: (400.0,)})
+
+    def test_stated(self) -> None:
+        """The operator's figure is taken as it is, but nobody sells more than there is."""
+        supply = self.supply(stated=120.0)
+        supply.measured(499.0, 0.0)
+        self.assertEqual((supply.unused(1e9), supply.unused_in(0.0, DAY)), (120.0, 120.0))
+        self.assertEqual(self.supply(stated=900.0).unused(0.0), 500.0)
+
+
+class HoldingTests(SynchronousTestCase):
+    def test_prior_then_measured(self) -> None:
+        holding = Holding(prior=2.0)
+        self.assertEqual(holding.connections(10.0), 20.0)
+        for report in range(100):
+            holding.measured(150.0, 30.0, report * 5.0)
+        self.assertLess(abs(holding.seconds - 5.0), 0.05)
+        for report in range(100, 400):
+            holding.measured(30.0, 30.0, report * 5.0)
+        self.assertLess(abs(holding.seconds - 1.0), 0.05)
+
+    def test_nothing_comes(self) -> None:
+        """Then the prior is all that there is, again."""
+        holding = Holding(prior=2.0)
+        holding.measured(1500.0, 30.0, 0.0)
+        holding.measured(0.0, 0.0, 10_000.0)
+        self.assertAlmostEqual(holding.seconds, 2.0)
