@@ -28,7 +28,7 @@ soak: $(STAMP)
 	APPLIANCE_SOAK=1 $(TRIAL) tests.soak
 
 fuzz: $(STAMP)
-	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.balancing tests.leasing tests.naming tests.nameserver tests.config tests.store tests.ports tests.test_model
+	HYPOTHESIS_PROFILE=fuzz $(TRIAL) tests.balancing tests.leasing tests.naming tests.nameserver tests.config tests.store tests.ports tests.capacity tests.test_model
 
 bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/answers.py
@@ -40,6 +40,7 @@ bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/ports.py
 	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
 	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py
+	PYTHONPATH=. $(BIN)/python benchmarks/fraction.py
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W -b html docs docs/_build
