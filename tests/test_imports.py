@@ -17,7 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 RANKS: dict[str, int] = {
-    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces", "polling", "secretfiles"), 0),
+    **dict.fromkeys(
+        ("config", "model", "events", "errors", "deadlines", "interfaces", "peering", "polling", "secretfiles"), 0
+    ),
     **dict.fromkeys(("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views"), 1),
     "shared": 2,
     **dict.fromkeys(("nameserver", "nat", "probe", "store", "control", "transfers", "reaper", "demo"), 3),
@@ -32,6 +34,7 @@ SAME_RANK = {
     ("events", "model"),
     ("interfaces", "events"),
     ("interfaces", "model"),
+    ("peering", "model"),
     ("secretfiles", "errors"),
 }
 """Values may build on values."""
