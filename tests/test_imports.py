@@ -22,7 +22,7 @@ RANKS: dict[str, int] = {
     ),
     **dict.fromkeys(("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views"), 1),
     "shared": 2,
-    **dict.fromkeys(("nameserver", "nat", "probe", "store", "control", "transfers", "reaper", "demo"), 3),
+    **dict.fromkeys(("nameserver", "nat", "probe", "store", "control", "transfers", "vitals", "reaper", "demo"), 3),
     "assembly": 4,
     **dict.fromkeys(("tap", "commands"), 5),
 }
@@ -40,7 +40,19 @@ SAME_RANK = {
 """Values may build on values."""
 
 PURE = ("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views")
-OUTSIDE = {"twisted", "yaml", "time", "socket", "os", "logging", "threading", "asyncio", "select", "subprocess"}
+OUTSIDE = {
+    "twisted",
+    "yaml",
+    "time",
+    "socket",
+    "os",
+    "logging",
+    "threading",
+    "asyncio",
+    "select",
+    "subprocess",
+    "psutil",
+}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str, tuple[str, ...]]]:
