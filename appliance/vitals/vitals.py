@@ -16,8 +16,8 @@ from appliance.vitals.lag import PER_SECOND, SPAN, Lag, Lateness
 from appliance.vitals.machine import Machine, Times
 
 SAMPLE_INTERVAL = 1.0
-SENT_INTERVAL = 5.0
-"""Whoever counts what was sent may have to look at each connection."""
+SLOW_INTERVAL = 5.0
+"""For memory, which does not change in a second, and for what was sent: who counts it may look at each connection."""
 _EARLY = 0.5 / PER_SECOND
 """Seconds: whichever instant is the nearest to a second has the sample, so that lateness does not add up."""
 DECAY = 5.0
@@ -168,9 +168,10 @@ class Vitals(Service):
         # First of all, so that a failure is not tried again ten times a second.
         self._sampled_at = now
         self._look_at_lag(now, self._lag.lateness())
-        self._look_at_sent(now)
+        if self._sent is None or now - self._sent[0] >= SLOW_INTERVAL - _EARLY:
+            self._look_at_sent(now)
+            self._memory = self._machine.memory()
         times, before = self._machine.times(), self._times
-        self._memory = self._machine.memory()
         self._times = now, times
         if before is None:
             return
@@ -181,8 +182,6 @@ class Vitals(Service):
         self._process_cpu.add(_part((times.process - before[1].process) / seconds), seconds)
 
     def _look_at_sent(self, now: float) -> None:
-        if self._sent is not None and now - self._sent[0] < SENT_INTERVAL - _EARLY:
-            return
         before, self._sent = self._sent, (now, self._sent_bytes())
         if before is not None:
             seconds = now - before[0]

@@ -97,7 +97,7 @@ class LoadTests(Setting):
 
     def test_what_is_given(self) -> None:
         self.connections, self.capacity, self.machine.used_memory = 12, 500.0, 0.5
-        self.run_for(2)
+        self.run_for(6)
         load = self.vitals.load()
         self.assertEqual((load.connections, load.capacity, load.memory), (12.0, 500.0, 0.5))
         self.assertEqual(parse_load(load_json(load)), load)
