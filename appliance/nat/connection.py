@@ -224,6 +224,7 @@ class Connection:
         received = sent = 0
         if self._client is not None and self._server is not None:
             received, sent = self._client.received, self._server.received
+            self.fabric.delivered_bytes += sent
         if self._client is None or self._server is None:
             close_with_reset(self._client_sock)
         else:
@@ -257,6 +258,11 @@ class Connection:
             if self._server is not None:
                 keep_alive(self._server.sock, self.site.timeouts.keepalive)
             self.look_at(self.active_at + self._patience)
+
+    @property
+    def delivered_bytes(self) -> int:
+        """What came from the server so far, while it is alive."""
+        return self._server.received if self._server is not None else 0
 
     def is_at(self, server: str) -> bool:
         """Does it stand there?  One that is still being opened goes elsewhere by itself."""

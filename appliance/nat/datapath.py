@@ -167,6 +167,20 @@ class Nat:
         flows += [session.flow(now) for session in self._fabric.sessions]
         return sorted(flows, key=lambda flow: -flow.age)
 
+    def count(self) -> int:
+        """How many rows :meth:`connections` has; O(1)."""
+        return len(self._fabric.connections) + len(self._fabric.sessions)
+
+    def delivered_bytes(self) -> int:
+        """
+        What servers ever sent to clients; it never falls.
+
+        O(n) of what is alive, about 0.1 us each: a sum that is kept while bytes move would cost each read of a socket.
+        """
+        fabric = self._fabric
+        alive = sum(each.delivered_bytes for each in fabric.connections)
+        return fabric.delivered_bytes + alive + sum(each.delivered_bytes for each in fabric.sessions)
+
     async def stop(self, drain: float) -> None:
         """
         Take nothing new, let connections end by themselves, reset those that have not.

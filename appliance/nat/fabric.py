@@ -138,6 +138,8 @@ class Fabric:
         self.ceiling = ceiling()
         self.counters = Counters()
         self.connections: set[Connection] = set()
+        # Bytes from servers to clients, of connections and sessions that have ended.
+        self.delivered_bytes = 0
         self.farewells: set[Farewell] = set()
         self.greetings: set[Greeting] = set()
         self.waiting: dict[Ticket, Approach] = {}

@@ -156,12 +156,18 @@ class Session:
         self._fabric.poll.removeReader(self)
         self._sock.close()
         fabric = self._fabric
+        fabric.delivered_bytes += self._from_server_bytes
         self._listener.forget(self._client, self, self._site.name)
         if self._source is not None and self._site.client_nat is not None:
             fabric.balance.give_source(self._site.client_nat, Transport.UDP, self._source)
         if self._state is State.BOUND:
             fabric.closed(self._listener.address, self._site.name)
         fabric.balance.ended(self._route.ticket, self._from_client_bytes, self._from_server_bytes)
+
+    @property
+    def delivered_bytes(self) -> int:
+        """What came from the server so far."""
+        return self._from_server_bytes
 
     def is_at(self, server: str) -> bool:
         return self._route.server.name == server

@@ -48,6 +48,19 @@ class Bytes(NatCase):
         self.assertEqual(flow.client, Endpoint(address=IPv4Address(host), port=port))
         self.assertEqual((flow.address, flow.port), (LEASED, client.getpeername()[1]))
 
+    async def test_what_was_delivered_is_counted_beyond_its_end(self) -> None:
+        """From servers to clients alone."""
+        client, server = await self.pair()
+        client.sendall(b"question")
+        self.assertEqual(await in_thread(server.recv, 100), b"question")
+        server.sendall(b"answer!")
+        self.assertEqual(await in_thread(client.recv, 100), b"answer!")
+        self.assertEqual((self.nat.count(), self.nat.delivered_bytes()), (1, 7))
+        client.close()
+        server.close()
+        await until(lambda: not self.nat.connections())
+        self.assertEqual((self.nat.count(), self.nat.delivered_bytes()), (0, 7))
+
     async def test_bytes_sent_before_the_server_is_connected(self) -> None:
         origin = self.origin()
         site = self.site(origin)

@@ -70,6 +70,14 @@ class Datagrams(UdpCase):
         self.assertEqual((flow.transport, flow.from_client_bytes, flow.from_server_bytes), (Transport.UDP, 6, 6))
         self.assertEqual((str(flow.client.address), flow.client.port), client.getsockname())
 
+    async def test_what_was_delivered_is_counted_beyond_its_end(self) -> None:
+        server, _, public = self.open()
+        client = self.client()
+        await self.exchange(client, server, public, b"question")
+        self.assertEqual((self.nat.count(), self.nat.delivered_bytes()), (1, 8))
+        self.clock.advance(60)
+        self.assertEqual((self.nat.count(), self.nat.delivered_bytes()), (0, 8))
+
     async def test_two_clients_are_two_sessions(self) -> None:
         server, _, public = self.open()
         one, two = self.client(), self.client()
