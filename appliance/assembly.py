@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import Changing, EventLog, Orders, PrivateSocket, Reading, Verbs, api_factory, private_folder
+from appliance.control import Changing, EventLog, Orders, Reading, make_doors, private_folder
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
@@ -151,7 +151,7 @@ class Appliance(Service):
         self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
         self.transfers.startService()
-        self._doors = self._make_doors()
+        self._doors = make_doors(self._reactor, config, self.state, self._reading, self._changing, self._orders)
         for door in self._doors:
             door.startService()
 
@@ -175,21 +175,6 @@ class Appliance(Service):
         if path is None and self.config.state_directory is not None:
             path = Path(self.config.state_directory) / COOKIE_FILE
         return CookieSecrets(self._reactor, path, own=config.secret is None)
-
-    def _make_doors(self) -> list[Service]:
-        """What lets people in."""
-        doors: list[Service] = []
-        if self.config.control_socket is not None:
-            factory = api_factory(self._reading, self._changing, self._orders, self._reactor)
-            doors.append(PrivateSocket(self._reactor, "control.socket", Path(self.config.control_socket), factory))
-        if self.config.manhole is not None:
-            # Imported late because Twisted's terminal code installs the global reactor.
-            from appliance.control.manhole import manhole_service
-
-            verbs = Verbs(self.state, self._reading, self._changing, self._orders)
-            keys = Path(self.config.state_directory) if self.config.state_directory is not None else None
-            doors.append(manhole_service(self._reactor, self.config.manhole, verbs.namespace(), keys))
-        return doors
 
     def snapshot(self) -> None:
         """Write the state to the disk now, as USR1 asks; the log says when it is there."""
