@@ -31,6 +31,7 @@ from appliance.shared import SharedState, servers_of, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
 from appliance.views import flow_row
+from appliance.vitals import ThisMachine, Vitals
 
 _ONLY_AT_START = (
     "name",
@@ -77,6 +78,7 @@ class Appliance(Service):
         self.transfers = ZoneTransfers(reactor, lambda: self.state.zones, self.state.replace_zone, folder)
         self.nameserver: NameServer | None = None
         self._secrets: CookieSecrets | None = None
+        self.vitals = Vitals(reactor, ThisMachine(), connections=self.nat.count, sent_bytes=self.nat.delivered_bytes)
         self._reading = Reading(
             self.state,
             name=config.name,
@@ -86,6 +88,7 @@ class Appliance(Service):
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,
+            vitals=self.vitals,
         )
         self._changing = Changing(
             self.state,
@@ -122,6 +125,7 @@ class Appliance(Service):
             if self.store is not None:
                 self.store.abandon()
             raise
+        self.vitals.startService()
         super().startService()
         self._log.info(
             "{event}: {name} shares {addresses} addresses among {sites} sites; {leases} leases from before",
@@ -235,7 +239,7 @@ class Appliance(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        parts: list[tuple[str, Callable[[], object]]] = []
+        parts: list[tuple[str, Callable[[], object]]] = [("vitals", self.vitals.stopService)]
         if self._secrets is not None:
             parts.append(("cookie-secrets", self._secrets.stopService))
         if self.nameserver is not None:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.model import Endpoint, Pair, Transport
 from appliance.nat.traffic import Flow
 from appliance.views import as_table, flow_row, for_people, order_text, status_text
+from appliance.views.texts import vitals_text
 from tests.control.world import CLIENT, UNIX, WWW, World
 
 FLOW = Flow(
@@ -167,7 +168,7 @@ class TextTests(SynchronousTestCase):
         status = {
             **dict.fromkeys(("name", "version", "journal"), "-"),
             **dict.fromkeys(("pid", "uptime", "sites", "connections", "now"), 0),
-            **{key: {} for key in ("dns", "grants", "events")},
+            **{key: {} for key in ("dns", "grants", "events", "vitals", "lag")},
             **{key: [] for key in ("alarms", "secondaries")},
             "addresses": dict.fromkeys(("addresses", "leased", "free", "cooling", "declined"), 0),
             "nat": {"refused": 2, "turned_away": 1},
@@ -182,3 +183,18 @@ class TextTests(SynchronousTestCase):
         many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
         lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
         self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))
+
+    def test_vitals(self) -> None:
+        """One line; what is not known yet is a dash."""
+        figures = {"cpu": 0.12, "machine_cpu": 0.12, "process_cpu": 0.093, "memory": 0.34, "resident_bytes": 81_400_000}
+        files = {"open_files": 120, "most_files": 65536, "egress": 3_120_000.0}
+        self.assertEqual(
+            vitals_text({**figures, **files}, {"p50": 0.0001, "p99": 0.00123, "worst": 0.02}),
+            "cpu 12% (9% of one by this process), memory 34%, 81 MB resident; lag p99 1.2ms; 120 of 65536 files; "
+            "3.1 MB/s out",
+        )
+        self.assertEqual(
+            vitals_text(dict.fromkeys((*figures, *files)), dict.fromkeys(("p50", "p99", "worst"))),
+            "cpu -% (-% of one by this process), memory -%, - MB resident; lag p99 -ms; - of any number of files; "
+            "- MB/s out",
+        )

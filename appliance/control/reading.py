@@ -39,6 +39,19 @@ class Transfers(Protocol):
         """What somebody has to look at."""
 
 
+class Vitals(Protocol):
+    """What is said of the machine and the process."""
+
+    def figures(self) -> Mapping[str, float | None]:
+        """Processors, memory, files."""
+
+    def lag(self) -> Mapping[str, float | None]:
+        """``p50, p99, worst`` of the last minute, in seconds."""
+
+    def troubles(self) -> list[str]:
+        """What somebody has to look at."""
+
+
 class Reading:
     """
     :param name: of this appliance.
@@ -46,6 +59,7 @@ class Reading:
     :param counters: what the NAT could not carry since the start, by kind.
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
+    :param vitals: how busy machine and process are; None: nobody looks.
     :ivar refused: the errors of the last reload; none where it was taken over.
     :ivar carried: what is read of servers, virtual servers, clients and client NAT pools.
     """
@@ -62,6 +76,7 @@ class Reading:
         find: Find | None,
         wall: Callable[[], float] = time.time,
         transfers: Transfers | None = None,
+        vitals: Vitals | None = None,
     ) -> None:
         self._state = state
         self._name = name
@@ -72,6 +87,7 @@ class Reading:
         self._find = find
         self._wall = wall
         self._transfers = transfers
+        self._vitals = vitals
         self._started_at = state.now()
         self.refused: list[str] = []
         self.carried = Carried(state, self.unix)
@@ -99,6 +115,8 @@ class Reading:
             "secondaries": self._transfers.rows(self.unix()) if self._transfers is not None else [],
             "now": self.unix()(state.now()),
             "alarms": self.alarms(),
+            "vitals": dict(self._vitals.figures()) if self._vitals is not None else {},
+            "lag": dict(self._vitals.lag()) if self._vitals is not None else {},
             "journal": "failing" if state.failure is not None else "well",
             "overrides": self.carried.overrides(limit=MOST_ROWS),
             "overrides_count": len(state.overrides),
@@ -127,6 +145,7 @@ class Reading:
                 rest = f"pool {name}: {count} addresses rest for {until - self._state.now():.0f} s more"
                 found.append(f"{rest}; they may have been promised before the start")
         found += self._transfers.troubles() if self._transfers is not None else []
+        found += self._vitals.troubles() if self._vitals is not None else []
         for pin in self._state.pins:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"

@@ -15,6 +15,19 @@ from tests.control.world import MAIL, WWW, World
 FLOW = {"number": 1, "transport": "tcp"}
 
 
+class LateReactor:
+    """Vital signs, with something to look at."""
+
+    def figures(self) -> dict[str, float | None]:
+        return {"cpu": 0.5}
+
+    def lag(self) -> dict[str, float | None]:
+        return {"p50": 0.001, "p99": 0.3, "worst": 0.4}
+
+    def troubles(self) -> list[str]:
+        return ["the reactor is late"]
+
+
 class Api:
     """What a client of the control socket has."""
 
@@ -28,6 +41,7 @@ class Api:
             asked=dict,
             find=None,
             wall=lambda: 1000.0,
+            vitals=LateReactor(),
         )
         changing = Changing(world.state, reload=lambda: (True, ""), used_for=lambda address: None, snapshot=None)
         self._factory = api_factory(reading, changing, world.orders, world.clock)
@@ -90,7 +104,9 @@ class ApiTests(SynchronousTestCase):
         found = self.get("status")
         self.assertEqual(found["nat"], {"refused": 2})
         self.assertEqual([row["subject"] for row in found["overrides"]], ["server alpha"])
-        self.assertIn("server beta: failed", found["alarms"][0])
+        self.assertEqual(found["alarms"][0], "the reactor is late")
+        self.assertIn("server beta: failed", found["alarms"][1])
+        self.assertEqual((found["vitals"], found["lag"]["p99"]), ({"cpu": 0.5}, 0.3))
 
     def test_orders(self) -> None:
         """Each verb is one of the API."""
