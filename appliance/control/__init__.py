@@ -9,6 +9,7 @@ from appliance.control.doors import make_doors
 from appliance.control.eventlog import EventLog
 from appliance.control.logfile import log_observer
 from appliance.control.orders import Orders
+from appliance.control.peers import Peers
 from appliance.control.reading import Reading
 from appliance.control.socket import private_folder
 from appliance.control.web import api_factory
@@ -17,6 +18,7 @@ __all__ = [
     "Changing",
     "EventLog",
     "Orders",
+    "Peers",
     "Reading",
     "api_factory",
     "log_observer",
