@@ -146,7 +146,8 @@ class PageTests(Setting):
         """It is logged, the connection goes on."""
         peer = Peer(self.factory)
         self.rows = None  # type: ignore[assignment]
-        self.assertEqual(parts(peer.say(get("/rows")))[0], 500)
+        status, headers, body = parts(peer.say(get("/rows")))
+        self.assertEqual((status, headers["content-type"], body[:5]), (500, "text/plain; charset=utf-8", b"a bug"))
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
         self.assertEqual(parts(peer.say(get("/ping")))[0], 200)
 
