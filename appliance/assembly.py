@@ -7,6 +7,7 @@ and the data paths stand, before the first query is answered; the last thing tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,18 @@ from twisted.logger import Logger
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.control import Changing, EventLog, Orders, Reading, make_doors, private_folder
+from appliance.control import Changing, Doors, EventLog, Orders, Reading, private_folder
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
 from appliance.model import Address
+from appliance.model.health import Rows
 from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
 from appliance.shared import SharedState, servers_of, site_names
-from appliance.store import Bounds, FileJournal, MemoryJournal
+from appliance.store import MemoryJournal, bounds_of, journal_of
 from appliance.transfers import ZoneTransfers
 from appliance.views import flow_row
 from appliance.vitals import ThisMachine, Vitals
@@ -69,7 +71,7 @@ class Appliance(Service):
         self._recover = recover
         self.config = config
         self.nat: Nat
-        self.store = _store(reactor, config)
+        self.store = journal_of(reactor, config)
         journal = self.store if self.store is not None else MemoryJournal()
         self.state = SharedState(seconds=reactor.seconds, journal=journal, data_path=self._make_nat)
         self.state.subscribe(EventLog())
@@ -78,7 +80,14 @@ class Appliance(Service):
         self.transfers = ZoneTransfers(reactor, lambda: self.state.zones, self.state.replace_zone, folder)
         self.nameserver: NameServer | None = None
         self._secrets: CookieSecrets | None = None
-        self.vitals = Vitals(reactor, ThisMachine(), connections=self.nat.count, sent_bytes=self.nat.delivered_bytes)
+        self.vitals = Vitals(
+            reactor,
+            ThisMachine(),
+            connections=self.nat.count,
+            sent_bytes=self.nat.delivered_bytes,
+            capacity=self._capacity,
+        )
+        epoch = int(time.time())  # a later process has a larger one
         self._reading = Reading(
             self.state,
             name=config.name,
@@ -97,7 +106,15 @@ class Appliance(Service):
             snapshot=self.store.snapshot if self.store is not None else None,
         )
         self._orders = Orders(self.state, self._reading.carried)
-        self._doors: list[Service] = []
+        self._doors = Doors(
+            reactor,
+            self.state,
+            self._reading,
+            self._changing,
+            self._orders,
+            load=self.vitals.load,
+            rows=lambda: Rows(observer=config.name, epoch=epoch, version=0),
+        )
 
     def _make_nat(self, state: SharedState) -> DataPath:
         self.nat = Nat(self._reactor, state, state.carrying)
@@ -155,13 +172,16 @@ class Appliance(Service):
         self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
         self.transfers.startService()
-        self._doors = make_doors(self._reactor, config, self.state, self._reading, self._changing, self._orders)
-        for door in self._doors:
-            door.startService()
+        self._doors.open(config)
 
     def _configure(self, config: Config, zones: Zones, recovered: Recovered | None = None) -> None:
         servers, client_nat = config.servers, config.client_nat
         self.state.configure(config.pools, config.sites, zones, recovered, servers=servers, client_nat=client_nat)
+
+    def _capacity(self) -> float:
+        """Connections that this POP can carry, as the configuration says; 0: it does not."""
+        own = self.config.pops.get(self.config.name)
+        return own.capacity if own is not None else 0.0
 
     def _used_for(self, address: Address) -> str | None:
         """What the configuration uses an address for, so that no site may be pinned to it."""
@@ -220,12 +240,13 @@ class Appliance(Service):
         if (config.dns.zones, config.sites, config.pools) != (before.dns.zones, before.sites, before.pools):
             zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         if self.store is not None:
-            self.store.allow(_bounds(config))
+            self.store.allow(bounds_of(config))
         self._configure(config, zones)
         self.transfers.settle()
         later = [key for key in _ONLY_AT_START if getattr(config, key) != getattr(before, key)]
         if config.dns.cookies != before.dns.cookies:
             later.append("dns.cookies")
+        later += self._doors.configure(config, before)
         self._log.info(
             "{event}: {later}",
             event="reloaded",
@@ -245,7 +266,7 @@ class Appliance(Service):
         if self.nameserver is not None:
             parts.append(("nameserver", self.nameserver.stopService))
         parts.append(("transfers", self.transfers.stopService))
-        parts += [("control", door.stopService) for door in self._doors]
+        parts += [("control", door.stopService) for door in self._doors.services]
         parts.append(("nat", lambda: self.nat.stop(self.config.stop_timeout)))
         parts.append(("reaper", self.reaper.stopService))
         if self.store is not None:
@@ -262,27 +283,3 @@ class Appliance(Service):
             except Exception:
                 self._log.failure("{event}: {part}", event="stop-failed", part=name)
         self._log.info("{event}", event="stopped")
-
-
-def _store(reactor: Any, config: Config) -> FileJournal | None:
-    """The journal of a configuration that keeps its state on the disk."""
-    if config.state_directory is None:
-        return None
-    periods = [pool.periods for pool in config.pools.values()]
-    return FileJournal(
-        reactor,
-        Path(config.state_directory),
-        fsync=config.fsync,
-        snapshot_interval=config.snapshot_interval,
-        history_seconds=config.history,
-        bounds=_bounds(config),
-        rest=max((max(each.maximum, each.cooling) + each.grace for each in periods), default=0.0),
-    )
-
-
-def _bounds(config: Config) -> Bounds:
-    """What answers may promise beyond what is on the disk."""
-    periods = [pool.periods for pool in config.pools.values()]
-    return Bounds(
-        max((each.maximum for each in periods), default=0.0), max((each.minimum for each in periods), default=0.0)
-    )

@@ -5,23 +5,21 @@ The manhole module is not imported here: Twisted's terminal code installs the gl
 """
 
 from appliance.control.changing import Changing
-from appliance.control.doors import make_doors
+from appliance.control.doors import Doors
 from appliance.control.eventlog import EventLog
 from appliance.control.logfile import log_observer
 from appliance.control.orders import Orders
-from appliance.control.peers import Peers
 from appliance.control.reading import Reading
 from appliance.control.socket import private_folder
 from appliance.control.web import api_factory
 
 __all__ = [
     "Changing",
+    "Doors",
     "EventLog",
     "Orders",
-    "Peers",
     "Reading",
     "api_factory",
     "log_observer",
-    "make_doors",
     "private_folder",
 ]

@@ -9,8 +9,9 @@ A disk that fails costs new leases only, for as long as it fails.  It also remem
 Knows events and values only; what the tables are, and what becomes of what it found, is for others.
 """
 
+from appliance.store.configured import bounds_of, journal_of
 from appliance.store.journal import FileJournal
 from appliance.store.memory import MemoryJournal
 from appliance.store.scribe import Bounds
 
-__all__ = ["Bounds", "FileJournal", "MemoryJournal"]
+__all__ = ["Bounds", "FileJournal", "MemoryJournal", "bounds_of", "journal_of"]
