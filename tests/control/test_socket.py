@@ -10,7 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from appliance.control import PrivateSocket
+from appliance.control.socket import PrivateSocket
 from appliance.errors import ListenError
 
 
