@@ -130,11 +130,12 @@ class Program:
             self._tell(Layer.APPLICATION, Cause.TIMEOUT, "did not exit in time")
 
     def cancel(self) -> None:
-        """Kill it, and wait until it is gone, which SIGKILL leaves no choice about."""
+        """Kill it, and wait until it is gone; but no longer than a second, should the kernel not let go of it."""
         self._done = None
         if self._process is not None:
             self._signal(signal.SIGKILL)
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
         self._over()
 
     # -- following it --------------------------------------------------------------------------------------------------

@@ -156,10 +156,11 @@ class FtpTests(PeerCase):
 
 class SmtpTests(PeerCase):
     async def test_a_mail_server(self) -> None:
-        port = global_reactor.listenTCP(0, SMTPFactory(), interface=self.address)
-        self.addCleanup(port.stopListening)
+        port = free_port(self.address)
+        listening = global_reactor.listenTCP(port, SMTPFactory(), interface=self.address)
+        self.addCleanup(listening.stopListening)
         for host in ("", "probe.example.test"):
-            result = await self.ask(ProbeType.SMTP, port.getHost().port, host=host)
+            result = await self.ask(ProbeType.SMTP, port, host=host)
             self.assertEqual(result.cause, Cause.OK, str(result))
 
 
