@@ -20,6 +20,7 @@ from appliance.model import Endpoint
 from appliance.model.delivery import Url
 from appliance.model.health import Cause, Layer, Load, ProbeType, Result, Row, Rows
 from appliance.peering import load_json, rows_json
+from appliance.probe.program import MOST_OUTPUT_BYTES
 from tests.integration.probing import ProbingCase
 from tests.integration.process import free_port
 from tests.integration.sockets import reset, until
@@ -187,16 +188,25 @@ class ReachTests(ProbingCase):
         self.assertEqual(result.load, load)
 
     async def test_the_end_of_the_service_ends_checks_unheard(self) -> None:
-        target = self.target(stay)
+        ends = []
+
+        def note(peer: socket.socket) -> None:
+            try:
+                stay(peer)
+            except ConnectionResetError:
+                ends.append("reset")
+            else:
+                ends.append("end")
+
+        target = self.target(note)
         found = self.ask(ProbeType.HTTP, target.port)
         self.ask(ProbeType.EXEC, 0, command=("/bin/sleep", "60"))
         await until(lambda: bool(target.peers))
         self.prober.stopService()
         self.assertEqual(self.prober.checking, 0)
         self.assertFalse(found.called)
-        with self.assertRaises(ConnectionResetError):
-            while target.peers[0].recv(65536):
-                pass
+        await until(lambda: bool(ends))
+        self.assertEqual(ends, ["reset"])
 
     async def test_no_descriptors(self) -> None:
         """The target is not blamed, and the next checks wait until there are some."""
@@ -262,8 +272,12 @@ class ProgramTests(ProbingCase):
         self.assertEqual((result.cause, result.detail), (Cause.OK, "4"))  # three, and ls has the folder open
 
     async def test_a_flood_of_output(self) -> None:
-        result = await self.run_script("head -c 10000000 /dev/zero; echo; echo end")
+        found = self.run_script("head -c 10000000 /dev/zero; sleep 0.1; echo end")
+        await until(lambda: len(self.prober._programs) == 1)
+        (program,) = self.prober._programs._running
+        result = await found
         self.assertIs(result.cause, Cause.OK)
+        self.assertEqual(len(program._output), MOST_OUTPUT_BYTES)
         self.assertLessEqual(len(result.detail), 120)
 
     async def test_a_program_that_is_not_there(self) -> None:

@@ -116,8 +116,8 @@ class ProberTests(SynchronousTestCase):
         self.start()
         self.clock.advance(1)
         self.assertEqual((self.watch.looks, len(self.numbers())), (1, 1))
-        self.clock.advance(GRAIN)
-        self.clock.pump([0] * 5)
+        self.clock.pump([GRAIN / 10] * 10)
+        self.clock.advance(GRAIN / 100)
         self.assertEqual((self.watch.looks, len(self.numbers())), (2, 100))
 
     def test_a_crowd_is_begun_in_portions(self) -> None:
