@@ -162,7 +162,7 @@ class ReachTests(ProbingCase):
     async def test_a_page_of_a_connection_that_stays_open(self) -> None:
         result = await self.ask(ProbeType.HTTP, self.target(request_then(OK)).port)
         self.check(result, Layer.APPLICATION, Cause.OK)
-        self.assertEqual(result.detail, "200 OK")
+        self.assertEqual((result.detail, self.prober.checking), ("200 OK", 0))
         assert result.latency is not None
         assert result.connect is not None
         self.assertLessEqual(result.connect, result.latency)
