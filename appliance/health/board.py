@@ -150,6 +150,18 @@ class Board:
             for subject in watch.users:
                 self._judge(subject, watch.check, f"{watch.check}: {result}", now)
 
+    def passed_over(self, check: Check, result: Result, now: float) -> None:
+        """
+        A check could not be done here, for want of files, a program, a way: its target is as it was.
+
+        It is tried again as if it were in doubt.
+        """
+        watch = self._watches.get(check)
+        if watch is not None and watch.under_way:
+            self._under_way -= 1
+            watch.pass_over(result, now)
+            self._put(watch)
+
     def next_deadline(self) -> float | None:
         """
         When :meth:`due` is worth asking; it may have passed.

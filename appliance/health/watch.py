@@ -154,6 +154,12 @@ class Watch:
             self.flaps.add(now)
         return changed or before is Condition.UNKNOWN
 
+    def pass_over(self, result: Result, now: float) -> None:
+        """It was begun and could not be done: nothing is known that was not known before."""
+        self.result, self.heard_at, self.under_way = result, now, False
+        assert self.began_at is not None
+        self.next_at = max(now, self.began_at + max(self.least_gap, self.check.probe.fast_interval * self._factor))
+
     def fresh_load(self, now: float) -> Load | None:
         """What was read last, unless that was too long ago."""
         return self.load if now <= self.load_at + LOAD_INTERVALS * self.check.probe.interval else None

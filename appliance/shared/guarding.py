@@ -1,0 +1,126 @@
+"""
+No POP is answered beyond its capacity (3.2): a ledger for each, and what is known of those who ask.
+
+The unit is connections.  How many a session makes is learned from what the POPs say that they have, beside what all
+answers together have promised.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from appliance.capacity import Holding, Ledger, ResolverBook, Standing, Verdict, prefix_of
+from appliance.model import Asker, Pop, Row
+
+SOURCE_BITS = {4: 24, 6: 56}
+"""Of a source without a client subnet: who is behind it is one resolver."""
+SECONDS_OF_A_SESSION = 1.0
+"""Until it is measured."""
+MOST_RESOLVERS = 65536
+
+
+def prefix(asker: Asker | None) -> tuple[IPv4Address | IPv6Address, int] | None:
+    """Whose question it is, as far as choices go: the client's network, or else the source's; None: our own people."""
+    if asker is None:
+        return None
+    if asker.client is not None:
+        return asker.client.network_address, asker.client.prefixlen
+    return asker.source, SOURCE_BITS[asker.source.version]
+
+
+class Guard:
+    """All ledgers, and the book of resolvers that they share."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(16)
+        self._book = ResolverBook(most=MOST_RESOLVERS)
+        self._holding = Holding(SECONDS_OF_A_SESSION)
+        self._ledgers: dict[str, Ledger] = {}
+
+    def configure(self, pops: Mapping[str, Pop], ttl: float) -> None:
+        """
+        :param ttl: the usual life of answers, seconds.
+
+        A POP without a capacity has no ledger: it is answered as often as it is the best.
+        """
+        former, self._ledgers = self._ledgers, {}
+        for name, pop in pops.items():
+            if pop.capacity <= 0:
+                continue
+            ledger = former.get(name)
+            if ledger is None:
+                ledger = Ledger(
+                    name, capacity=pop.capacity, ttl=ttl, period=pop.interval, key=self._key, needs_reports=False
+                )
+            ledger.capacity = pop.capacity
+            self._ledgers[name] = ledger
+
+    def __contains__(self, pop: str) -> bool:
+        return pop in self._ledgers
+
+    def learn(self, rows: Mapping[str, Row], fresh: Mapping[str, float], now: float) -> None:
+        """
+        What the POPs say of themselves, and what others have promised of them.
+
+        :param fresh: connections of those that have said something since the last time.
+        """
+        load = promised = 0.0
+        for name, ledger in self._ledgers.items():
+            row = rows.get(name)
+            ledger.others = row.promised if row is not None else 0.0
+            if name in fresh:
+                ledger.measured(fresh[name], now)
+                load += fresh[name]
+                promised += ledger.promised(now) + ledger.others
+        if promised > 0.0:
+            self._holding.measured(load, promised / self._holding.seconds, now)
+
+    def asked(self, customer: str, asker: Asker, now: float) -> tuple[int, float]:
+        """
+        A question came.
+
+        :return: its resolver, and the connections that it may bring.
+        """
+        found = prefix(asker)
+        assert found is not None
+        resolver = prefix_of(*found)
+        return resolver, self._holding.connections(self._book.asked(customer, resolver, now))
+
+    def told(self, customer: str, resolver: int, ttl: float, now: float) -> None:
+        """The answer, whatever it names, may be kept for ``ttl`` seconds."""
+        self._book.told(customer, resolver, ttl, now)
+
+    def ttl_for(self, pop: str, weight: float, ttl: float, now: float) -> float:
+        """Shorter for a resolver that brings much of what the POP can take."""
+        ledger = self._ledgers.get(pop)
+        return ttl if ledger is None else ledger.ttl_for(weight, ttl, now)
+
+    def admit(self, pop: str, resolver: int, weight: float, ttl: float, now: float) -> bool:
+        """May an answer name this POP?  If so, it is promised."""
+        ledger = self._ledgers.get(pop)
+        return ledger is None or ledger.admit(resolver, weight, now, ttl)
+
+    def judge(self, pop: str, customer: str, asker: Asker | None, now: float) -> Verdict | None:
+        """What :meth:`admit` would say, and nothing is promised; None: the POP has no ledger, or nobody asks."""
+        ledger, found = self._ledgers.get(pop), prefix(asker)
+        if ledger is None or found is None:
+            return None
+        resolver = prefix_of(*found)
+        return ledger.judge(resolver, self._holding.connections(self._book.rate(customer, resolver)), now)
+
+    def promised(self, pop: str, now: float) -> float:
+        """Connections that our answers may still bring to it."""
+        ledger = self._ledgers.get(pop)
+        return 0.0 if ledger is None else ledger.promised(now)
+
+    def standing(self, pop: str, now: float) -> Standing | None:
+        """Every number of its ledger; None: it has none."""
+        ledger = self._ledgers.get(pop)
+        return None if ledger is None else ledger.standing(now)
+
+    @property
+    def seconds_of_a_session(self) -> float:
+        """How long a session lasts, as measured."""
+        return self._holding.seconds
