@@ -79,7 +79,11 @@ class Carrying:
         """
         now = self._seconds()
         self._servers = {**{server.name: server for site in sites.values() for server in servers_of(site)}, **servers}
-        self._client_nat = client_nat
+        # A site that is carried on has its pool still, though the file has neither.
+        used = {
+            site.client_nat: self._pools[site.client_nat] for site in sites.values() if site.client_nat in self._pools
+        }
+        self._client_nat = client_nat = {**used, **client_nat}
         self._pools |= client_nat
         for name, transport in list(self._sources):
             if name not in client_nat and not self._sources[name, transport].counts(now).taken:
