@@ -89,6 +89,11 @@ class Approach:
             self._end()
             self._traveller.unreached(decision.why.value, rule=self.server is None)
 
+    def reconfigured(self, site: Site) -> None:
+        """While it waited its site was; the source, which it has not yet, comes from where those of newcomers come."""
+        if self.source is None and self._site.name == site.name:
+            self._site = site
+
     def proceed(self, decision: Route | Refused) -> None:
         """It waited, and this is what becomes of it."""
         self.follow(decision)

@@ -80,7 +80,8 @@ class Nat:
 
         :param server: its home server, for which the address was leased; where a connection goes, the balancing says.
 
-        For a changed site or server only the difference is opened and closed, and what runs keeps what it began with.
+        For a changed site or server only the difference is opened and closed, and what runs keeps what it began with;
+        who waits for a place has not begun.
 
         :raises DataPathError: a port cannot be opened, or is another site's, and all is as it was before; says which,
             why, and what to do.
@@ -115,6 +116,9 @@ class Nat:
         # told may call us.
         self._holdings[place] = holding
         self._owners[address] = owners
+        if former is not None and former.site.client_nat != site.client_nat:
+            for waiting in self._fabric.waiting.values():
+                waiting.reconfigured(site)
         for key, listener in standing.items():
             if key in wanted:
                 listener.assign(site, server.name)

@@ -355,6 +355,29 @@ class Sources(BalancingCase):
         self.assertEqual(server.getpeername(), ("127.0.109.1", 20001))
         other.close()
 
+    async def test_a_queue_outlives_its_pool(self) -> None:
+        """Who waits while a reload takes the pool away comes from where the site's new connections come from."""
+        for pool, source in ((None, "127.0.0.1"), ("other", "127.0.109.2")):
+            origin = self.origin()
+            site = self.opened(self.several(origin, max_connections=1, queue=1, client_nat="snat"))
+            first = self.connect(site)
+            server = await self.accept(origin)
+            second = self.connect(site)
+            await until(lambda: "waiting" in [flow.state for flow in self.nat.connections()])
+            address = IPv4Address("127.0.109.2")
+            self.nat.client_nat = {"other": attrs.evolve(SNAT, name="other", first=address, last=address)}
+            self.opened(attrs.evolve(site, client_nat=pool))
+            first.close()
+            server.close()
+            other = await self.accept(origin)
+            self.assertEqual(other.getpeername()[0], source)
+            second.close()
+            other.close()
+            await until(lambda: not self.nat.connections())
+            self.assertEqual({counts.taken for _, _, counts in self.carrying.nat_pools()}, {0})
+            self.nat.close(LEASED, site.name)
+            self.nat.client_nat = {"snat": SNAT}
+
     async def test_datagrams(self) -> None:
         origin = self.udp_socket()
         site = self.opened(attrs.evolve(self.site(origin), client_nat="snat"))
