@@ -99,7 +99,7 @@ class Appliance(Service):
     def _make_nat(self, state: SharedState) -> DataPath:
         self.nat = Nat(self._reactor, state, state.carrying)
         state.carrying.proceed = self.nat.proceed
-        state.carrying.reset = self.nat.abort_server
+        state.carrying.reset, state.carrying.live = self.nat.abort_server, self.nat.tickets
         return self.nat
 
     def startService(self) -> None:

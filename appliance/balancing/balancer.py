@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from appliance.balancing.board import Board
 from appliance.balancing.changing import Changing
@@ -211,7 +211,9 @@ class Balancer:
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
-    def configure(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
+    def configure(
+        self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float, live: Iterable[Ticket] = ()
+    ) -> None:
         """
         Take over a configuration; what remains keeps its counts, states, queues and clients.
 
@@ -219,8 +221,14 @@ class Balancer:
         changed, or whose subject is gone, end.
 
         :param servers: the named ones; those that a site lists inline are in its ``servers``.
+        :param live: all tickets; they are looked at only where a site limits its clients that did not before.
         """
+        unlimited = {place for place in self._places.values() if not place.site.max_per_client}
         self._changing.configure(sites, servers, now)
+        if any(place.site.max_per_client for place in unlimited):
+            for ticket in live:
+                if ticket.state is not _OVER:
+                    self._board.affinity.begun(ticket, ticket.virtual.section.place)
 
     def override(self, subject: str, setting: str, value: str | None, now: float) -> Override | None:
         """

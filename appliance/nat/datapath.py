@@ -4,12 +4,12 @@ What stands open on which leased address, and for whom.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 
 import attrs
 
-from appliance.balancing import Decision
+from appliance.balancing import Decision, Ticket
 from appliance.errors import Blame, DataPathError, ListenError
 from appliance.model import Server, Service, Site, Transport
 from appliance.nat.datagrams import UdpListener
@@ -163,6 +163,11 @@ class Nat:
             waiting = self._fabric.waiting.get(decision.ticket) if decision.ticket is not None else None
             if waiting is not None:
                 waiting.proceed(decision)
+
+    def tickets(self) -> Iterator[Ticket]:
+        """Of all that is carried now."""
+        yield from (connection.ticket for connection in self._fabric.connections)
+        yield from (session.ticket for session in self._fabric.sessions)
 
     def connections(self) -> list[Flow]:
         """All that is carried now, one row a TCP connection or UDP session, oldest first."""

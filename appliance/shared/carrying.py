@@ -46,7 +46,8 @@ class Carrying:
     :param nearer: called when :meth:`next_deadline` came nearer without an event.
     :param recorded: what persons have changed, as a snapshot has it.
     :ivar failing: names of servers and virtual servers that have failed and are not back, perhaps of some that were.
-    :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end.
+    :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end;
+        ``live``: the tickets of all that is carried.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Carrying:
         self._sources: dict[tuple[str, Transport], PairPool] = {}
         self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
         self.reset: Callable[[str], None] = lambda server: None
+        self.live: Callable[[], Iterable[Ticket]] = tuple
 
     # -- following the configuration -----------------------------------------------------------------------------------
 
@@ -94,7 +96,7 @@ class Carrying:
                     self._sources[name, transport].configure(config, now)
                 else:
                     self._sources[name, transport] = PairPool(config, now)
-        self._balancer.configure(sites, servers, now)
+        self._balancer.configure(sites, servers, now, self.live())
         self._after()
         if self.failing:
             self.failing &= {*(row.name for row in self.virtuals()), *(row.name for row in self.servers())}
