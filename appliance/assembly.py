@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -30,7 +29,6 @@ from appliance.reaper import Reaper
 from appliance.shared import SharedState, servers_of, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
-from appliance.views import flow_row
 
 _ONLY_AT_START = (
     "name",
@@ -81,8 +79,7 @@ class Appliance(Service):
             self.state,
             name=config.name,
             version=__version__,
-            flows=lambda: [flow_row(flow) for flow in self.nat.connections()],
-            counters=lambda: attrs.asdict(self.nat.counters),
+            carrier=lambda: self.nat,
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,

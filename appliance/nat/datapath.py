@@ -4,6 +4,7 @@ What stands open on which leased address, and for whom.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 
@@ -12,6 +13,7 @@ import attrs
 from appliance.balancing import Decision, Ticket
 from appliance.errors import Blame, DataPathError, ListenError
 from appliance.model import Server, Service, Site, Transport
+from appliance.nat.connection import Connection
 from appliance.nat.datagrams import UdpListener
 from appliance.nat.everyport import EveryPort
 from appliance.nat.fabric import Fabric, Reactor
@@ -19,6 +21,7 @@ from appliance.nat.listener import TcpListener
 from appliance.nat.netfilter import Netfilter, NetfilterError
 from appliance.nat.opening import EVERY_PORT, named
 from appliance.nat.redirects import PacketFilter, Redirect, Redirects
+from appliance.nat.sessions import Session
 from appliance.nat.traffic import Balance, Counters, Flow, Traffic
 
 _Key = tuple[Transport, int]
@@ -169,12 +172,22 @@ class Nat:
         yield from (connection.ticket for connection in self._fabric.connections)
         yield from (session.ticket for session in self._fabric.sessions)
 
-    def connections(self) -> list[Flow]:
-        """All that is carried now, one row a TCP connection or UDP session, oldest first."""
+    def count(self) -> int:
+        """How many connections and sessions are carried now."""
+        return len(self._fabric.connections) + len(self._fabric.sessions)
+
+    def connections(self, after: int = 0, limit: int | None = None) -> list[Flow]:
+        """
+        What is carried now, one row a TCP connection or UDP session, oldest first.
+
+        :param after: only those with a higher number.
+        :param limit: only so many, which costs little more than to look at the numbers of all.
+        """
         now = self._fabric.seconds()
-        flows = [connection.flow(now) for connection in self._fabric.connections]
-        flows += [session.flow(now) for session in self._fabric.sessions]
-        return sorted(flows, key=lambda flow: -flow.age)
+        carried: Iterable[Connection | Session] = (*self._fabric.connections, *self._fabric.sessions)
+        found = [(each.ticket.number, each) for each in carried if each.ticket.number > after]
+        chosen = heapq.nsmallest(len(found) if limit is None else limit, found, key=lambda each: each[0])
+        return [each.flow(now) for _, each in chosen]
 
     async def stop(self, drain: float) -> None:
         """
