@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 import attrs
@@ -48,6 +49,7 @@ class Carrier(Protocol):
         """What could not be carried since the start, an attrs value."""
 
     def count(self) -> int: ...
+    def absent(self, addresses: Iterable[IPv4Address]) -> Sequence[IPv4Address]: ...
     def connections(self, after: int, limit: int) -> Sequence[Any]:
         """As :func:`~appliance.views.flow_row` takes them."""
 
@@ -82,7 +84,7 @@ class Reading:
         self._wall = wall
         self._transfers = transfers
         self._started_at = state.now()
-        self.carried = Carried(state, self.unix)
+        self.carried = Carried(state, self.unix, lambda addresses: self._carrier().absent(addresses))
 
     def unix(self) -> Callable[[float], float]:
         """From this process's clock to Unix time, as they stand to each other now."""

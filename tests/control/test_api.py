@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Any, cast
 
@@ -26,6 +27,9 @@ class Carried:
 
     def count(self) -> int:
         return COUNT
+
+    def absent(self, addresses: Iterable[IPv4Address]) -> list[IPv4Address]:
+        return []
 
     def connections(self, after: int, limit: int) -> list[Flow]:
         return [flow(number) for number in range(after + 1, min(COUNT, after + limit) + 1)]
