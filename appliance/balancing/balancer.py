@@ -10,7 +10,7 @@ from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
 from appliance.balancing.queues import route_of
 from appliance.balancing.real import Real
-from appliance.balancing.rows import client_rows, server_rows, virtual_rows
+from appliance.balancing.rows import Place, Where, client_rows, server_rows, virtual_rows
 from appliance.balancing.ticket import State, Ticket
 from appliance.balancing.values import (
     ClientRow,
@@ -225,10 +225,9 @@ class Balancer:
         """
         unlimited = {place for place in self._places.values() if not place.site.max_per_client}
         self._changing.configure(sites, servers, now)
-        if any(place.site.max_per_client for place in unlimited):
-            for ticket in live:
-                if ticket.state is not _OVER:
-                    self._board.affinity.begun(ticket, ticket.virtual.section.place)
+        for ticket in live if any(place.site.max_per_client for place in unlimited) else ():
+            if ticket.state is not _OVER:
+                self._board.affinity.begun(ticket, ticket.virtual.section.place)
 
     def override(self, subject: str, setting: str, value: str | None, now: float) -> Override | None:
         """
@@ -272,9 +271,11 @@ class Balancer:
         """By name; O(servers)."""
         return server_rows(self._board, now)
 
-    def clients(self, now: float) -> list[ClientRow]:
-        """Who is assigned to what; O(assignments and clients that are held)."""
-        return client_rows(self._board, now)
+    def clients(
+        self, now: float, place: Place = str, after: Where | None = None, limit: int = 1 << 32
+    ) -> list[ClientRow]:
+        """Who is assigned to what; O(what the virtual servers of these rows have, and clients that are held)."""
+        return client_rows(self._board, now, place, after, limit)
 
     def happened(self) -> list[Event]:
         """The events since the last call."""

@@ -91,14 +91,14 @@ class Carried:
 
     def clients(self, *, after: str = "", limit: int) -> list[Row]:
         """
-        Who is assigned to what, by virtual server and client; O(all of them).
+        Who is assigned to what, by virtual server and client.
 
         Those of the file that a person took out are here too.
 
         :param after: only what comes after this row, given as its ``virtual client``.
         """
         bound = client_place(after) if after else None
-        rows = self._carrying.clients()
+        rows = self._carrying.clients(virtual_place, bound, limit)
         count = len(rows)
         rows += [taken_out(each) for each in self._carrying.overrides() if each.value == "unassigned"]
         placed = ((place_of_client(row), index) for index, row in enumerate(rows))

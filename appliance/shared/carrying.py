@@ -25,6 +25,7 @@ from appliance.balancing import (
     Wait,
 )
 from appliance.balancing.events import Overridden, OverrideEnded, ServerBack, ServerFailed, VirtualBack, VirtualFailed
+from appliance.balancing.rows import Place, Where
 from appliance.errors import BalancingError
 from appliance.events import Event
 from appliance.events import Override as Recorded
@@ -109,8 +110,8 @@ class Carrying:
     def servers(self) -> list[ServerRow]:
         return self._balancer.servers(self._seconds())
 
-    def clients(self) -> list[ClientRow]:
-        return self._balancer.clients(self._seconds())
+    def clients(self, place: Place, after: Where | None, limit: int) -> list[ClientRow]:
+        return self._balancer.clients(self._seconds(), place, after, limit)
 
     def nat_pools(self) -> list[tuple[NatPool, Transport, Counts]]:
         """
