@@ -145,6 +145,9 @@ class Approach:
 
     def _go(self, route: Route) -> None:
         fabric = self._fabric
+        if route.host in fabric.leased:
+            self._try_on("it is a leased address, from where it would come back")
+            return
         pool = self._site.client_nat
         if pool is not None and self.source is None:
             self.source = fabric.balance.take_source(pool, Transport.TCP)

@@ -119,6 +119,7 @@ class Nat:
         # told may call us.
         self._holdings[place] = holding
         self._owners[address] = owners
+        self._fabric.leased.add(str(address))
         if former is not None and former.site.client_nat != site.client_nat:
             for waiting in self._fabric.waiting.values():
                 waiting.reconfigured(site)
@@ -136,6 +137,8 @@ class Nat:
         owners = {key: owner for key, owner in self._owners.pop(address, {}).items() if owner != site}
         if owners:
             self._owners[address] = owners
+        else:
+            self._fabric.leased.discard(str(address))
         try:
             self._redirects.give_up(address, self._redirect(address, owners))
         except DataPathError as error:

@@ -104,6 +104,24 @@ class Ways(BalancingCase):
         self.assertEqual(await in_thread(read_to_reset, client), b"")
         self.assertEqual(self.nat.counters.connects_failed, 1)
 
+    async def test_not_in_a_circle(self) -> None:
+        """A server that is one of our own addresses, as a reload may have it, is one that does not answer."""
+        origin = self.origin()
+        site = self.several(free_port(ORIGIN), origin)
+        port = site.services[0].first_port
+        ours = attrs.evolve(site.servers[0], address=LEASED, port=port)
+        self.opened(attrs.evolve(site, servers=(ours, site.servers[1])))
+        client = self.connect(site)
+        await self.accept(origin)
+        self.assertEqual(len(self.nat.connections()), 1)
+        client.close()
+        datagrams = self.site(self.udp_socket(), name="b.example")
+        [own] = datagrams.services
+        self.opened(attrs.evolve(datagrams, servers=(attrs.evolve(ours, port=own.first_port),)))
+        self.udp_socket().sendto(b"x", (str(LEASED), own.first_port))
+        await until(lambda: self.nat.counters.datagrams_dropped == 1)
+        self.assertEqual([flow for flow in self.nat.connections() if flow.transport is Transport.UDP], [])
+
     async def test_a_server_that_does_not_answer(self) -> None:
         """Its time is the connect timeout; then another one is tried."""
         deaf = self.origin(backlog=0)
