@@ -26,7 +26,7 @@ from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, servers_of, site_names
+from appliance.shared import SharedState, site_names
 from appliance.store import Bounds, FileJournal, MemoryJournal
 from appliance.transfers import ZoneTransfers
 
@@ -160,7 +160,7 @@ class Appliance(Service):
         """What the configuration uses an address for, so that no site may be pinned to it."""
         if any(endpoint.address == address for endpoint in self.config.dns.listen):
             return "where the name server listens"
-        if any(each.address == address for site in self.config.sites.values() for each in servers_of(site)):
+        if any(row.address == address for row in self.state.carrying.servers()):
             return "the address of a server; traffic to it would come back to the appliance"
         return None
 
