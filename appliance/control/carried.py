@@ -21,7 +21,7 @@ from appliance.shared import SharedState
 from appliance.views import client_row, nat_pool_row, server_row, span, virtual_row
 
 MOST_LOOKED_AT = 64
-"""Addresses of a client NAT pool that a look at the alarms tries: a fraction of a millisecond."""
+"""Addresses of client NAT pools that a look at the alarms tries, or one of each: a fraction of a millisecond."""
 MOST_NAMED = 8
 """Failed servers, and failed virtual servers, that an alarm names; the rest is counted."""
 
@@ -138,9 +138,10 @@ class Carried:
             why = "failed: nothing that is available to it takes new connections"
             found += _few("virtual server", [(name, why) for name in failed])
         now = self._state.now()
-        for config, transport, counts in self._carrying.nat_pools():
+        rows = self._carrying.nat_pools()
+        for config, transport, counts in rows:
             if transport is Transport.TCP:  # they are the same for UDP
-                found += self._nowhere(config)
+                found += self._nowhere(config, max(1, 2 * MOST_LOOKED_AT // len(rows)))
             pool = f"client NAT pool {config.name}, {transport.value}"
             if counts.level is Level.EXHAUSTED:
                 since = span(now - counts.since)
@@ -149,10 +150,10 @@ class Carried:
                 found.append(f"{pool}: low; {counts.taken} pairs in use, {counts.resting} rest, {counts.free} free")
         return found
 
-    def _nowhere(self, pool: NatPool) -> Iterator[str]:
-        """Connections that would come from these are refused."""
+    def _nowhere(self, pool: NatPool, most: int) -> Iterator[str]:
+        """Connections that would come from these, of the first ``most``, are refused."""
         addresses = Pairs(pool).addresses()
-        looked_at = list(itertools.islice(addresses, MOST_LOOKED_AT))
+        looked_at = list(itertools.islice(addresses, most))
         absent = self._absent(looked_at)
         if absent:
             first = "" if next(addresses, None) is None else "first "

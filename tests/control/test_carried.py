@@ -257,6 +257,10 @@ class AlarmTests(SynchronousTestCase):
         large = attrs.evolve(SNAT, first=IPv4Address("10.9.0.250"), last=IPv4Address("10.9.9.0"))
         world.state.configure({}, {}, zones(), client_nat={"snat": large})
         [alarm] = carried.alarms()
+        pools = {f"snat {number}": attrs.evolve(large, name=f"snat {number}") for number in range(100)}
+        sizes.clear()
+        world.state.configure({}, {}, zones(), client_nat=pools)
+        self.assertEqual((carried.alarms(), sizes), ([], [1] * 100), "of many pools one address each")
         self.assertIn("snat: 63 of its first 64 addresses are not on this host, 10.9.0.251 among them", alarm)
 
 
