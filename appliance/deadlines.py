@@ -21,20 +21,21 @@ class Deadlines(Generic[Item]):
 
     :param deadline_of: the deadline of an item now, or None when it is gone and is to be forgotten.  It may only
         have grown since the item was added; an item whose deadline shrinks is added once more.
+    :ivar added: how often an item was put into the heap.
     """
 
     def __init__(self, deadline_of: Callable[[Item], float | None]) -> None:
         self._deadline_of = deadline_of
         self._heap: list[tuple[float, int, Item]] = []
-        self._serial = 0
+        self.added = 0
 
     def __len__(self) -> int:
         """How many entries stand in the heap, forgotten ones that have not come up yet included."""
         return len(self._heap)
 
     def add(self, at: float, item: Item) -> None:
-        self._serial += 1
-        heapq.heappush(self._heap, (at, self._serial, item))
+        self.added += 1
+        heapq.heappush(self._heap, (at, self.added, item))
 
     def next(self) -> float | None:
         """The instant at which :meth:`due` is worth calling: never later than the earliest deadline."""
@@ -56,8 +57,8 @@ class Deadlines(Generic[Item]):
             if deadline is None:
                 heapq.heappop(heap)
             elif deadline > now:
-                self._serial += 1
-                heapq.heapreplace(heap, (deadline, self._serial, item))
+                self.added += 1
+                heapq.heapreplace(heap, (deadline, self.added, item))
             else:
                 heapq.heappop(heap)
                 ready.append(item)

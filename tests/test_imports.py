@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 PACKAGE = Path(__file__).parent.parent / "appliance"
 
 RANKS: dict[str, int] = {
-    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces", "secretfiles"), 0),
+    **dict.fromkeys(("config", "model", "events", "errors", "deadlines", "interfaces", "polling", "secretfiles"), 0),
     **dict.fromkeys(("balancing", "leasing", "naming", "ports", "views"), 1),
     "shared": 2,
     **dict.fromkeys(("nameserver", "nat", "store", "control", "transfers", "reaper", "demo"), 3),

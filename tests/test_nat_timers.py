@@ -73,7 +73,21 @@ class TimersTest(SynchronousTestCase):
         self.clock.advance(31.0)
         item.at = None
         self.clock.advance(31.0)
-        self.assertEqual((len(self.timers._deadlines), self.clock.getDelayedCalls()), (0, []))
+        self.assertEqual((len(self.timers), self.clock.getDelayedCalls()), (0, []))
+
+    def test_one_that_takes_itself_out(self) -> None:
+        item, other = Item(self.clock, 3.0), self.item(3.0)
+        bucket = self.timers.add(3.0, item)
+        del bucket[item]
+        self.assertEqual(len(self.timers), 1)
+        self.clock.advance(3.0)
+        self.assertEqual((item.told_at, other.told_at), ([], [3.0]))
+
+    def test_never_before_and_soon_after(self) -> None:
+        item = self.item(1.1)
+        self.clock.pump([0.05] * 40)
+        [told_at] = item.told_at
+        self.assertTrue(1.1 <= told_at <= 1.1 + 0.25 + 0.05, told_at)
 
     def test_more_than_one_wake_up_handles(self) -> None:
         items = [self.item(1.0) for _ in range(1200)]

@@ -54,6 +54,7 @@ class Balancer:
         self._changing = Changing(self._board)
         self._places = self._board.places
         self._queues = self._board.queues
+        self._asked = 0
 
     # -- a connection ----------------------------------------------------------------------------------------------
 
@@ -204,10 +205,16 @@ class Balancer:
 
     def next_deadline(self) -> float | None:
         """When :meth:`due` is worth calling; an instant in the past: at once."""
+        self._asked = self._board.deadlines_made()
         if self._queues.ready:
             return -math.inf
         instants = [at for at in (self._board.timers.next(), self._board.conduct.next_deadline()) if at is not None]
         return min(instants, default=None)
+
+    def has_news(self) -> bool:
+        """Did something happen, or may :meth:`next_deadline` be nearer than when it was asked for last?  Cheap."""
+        board = self._board
+        return bool(board.events or self._queues.ready) or board.deadlines_made() != self._asked
 
     # -- changes ---------------------------------------------------------------------------------------------------
 

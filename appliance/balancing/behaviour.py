@@ -86,13 +86,14 @@ class Conduct:
     Of all clients of all sites.
 
     :param tell: is given what happened.
+    :ivar ends: when those who are held are let go.
     """
 
     def __init__(self, tell: Callable[[ClientEvent], None]) -> None:
         self._tell = tell
         self._meters: OrderedDict[tuple[int, int], Meter] = OrderedDict()
         self._held: OrderedDict[tuple[int, int], Held] = OrderedDict()
-        self._ends: Deadlines[Held] = Deadlines(lambda held: held.until if self._is_held(held) else None)
+        self.ends: Deadlines[Held] = Deadlines(lambda held: held.until if self._is_held(held) else None)
 
     def __len__(self) -> int:
         """How many clients are metered, counted for each instance."""
@@ -145,11 +146,11 @@ class Conduct:
         return self._held.values()
 
     def next_deadline(self) -> float | None:
-        return self._ends.next()
+        return self.ends.next()
 
     def due(self, now: float, *, limit: int) -> None:
         """Let those go whose hold is over."""
-        for held in self._ends.due(now, limit=limit):
+        for held in self.ends.due(now, limit=limit):
             self._release(held, now)
 
     def forget(self, place: Premises, kept: Iterable[Watch], now: float) -> None:
@@ -170,7 +171,7 @@ class Conduct:
         fresh = held.bind_id != watch.bind_id
         until = now + watch.behaviour.hold
         if fresh or until < held.until:
-            self._ends.add(until, held)
+            self.ends.add(until, held)
         held.bind_id, held.until = watch.bind_id, until
         if fresh:
             self._tell(

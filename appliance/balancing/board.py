@@ -39,6 +39,10 @@ class Board:
         self.queues = Queues(self.affinity, self.events.append)
         self.timers: Deadlines[Real] = Deadlines(lambda real: real.wake_at)
 
+    def deadlines_made(self) -> int:
+        """Grows whenever one was added."""
+        return self.timers.added + self.conduct.ends.added
+
     def virtuals(self) -> Iterator[Virtual]:
         for place in self.places.values():
             yield from place.virtuals()

@@ -99,11 +99,12 @@ class Approach:
         self.follow(decision)
 
     def cancel(self) -> None:
-        """Nothing more is heard.  Idempotent; the source stays with who asks for it."""
+        """Nothing more is heard; to be said once.  The source stays with who asks for it."""
         self._end()
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
+        del self._traveller  # the two hold each other, and would wait for the garbage collector
 
     def deadline(self) -> float | None:
         return self._deadline
@@ -157,7 +158,7 @@ class Approach:
                 return
         pair = self.source.pair if self.source is not None else None
         self._expire_in(self._site.timeouts.connect)
-        dial = self._dial = Dial(fabric, (route.host, route.port), self, pair, self._site.timeouts.keepalive)
+        dial = self._dial = Dial(fabric, (route.host, route.port), self, pair)
         dial.start()
 
     def _try_on(self, why: str) -> None:

@@ -29,13 +29,14 @@ from appliance.balancing import Route, Ticket, Wait
 from appliance.model import Endpoint, ProxyProtocol, Site, Transport
 from appliance.nat.approach import Approach
 from appliance.nat.fabric import Fabric
-from appliance.nat.opening import SocketAddress
+from appliance.nat.opening import SocketAddress, keep_alive
 from appliance.nat.proxyheader import written
 from appliance.nat.side import Side, close_with_reset
+from appliance.nat.timers import Bucket
 from appliance.nat.traffic import Flow
 
 
-class State(enum.Enum):
+class State(enum.StrEnum):
     """The values are for people.  While it is connecting it may wait for a place at a server."""
 
     CONNECTING = "connecting"
@@ -71,8 +72,10 @@ class Connection:
 
     __slots__ = (
         "_approach",
+        "_bucket",
         "_client",
         "_client_sock",
+        "_is_kept_alive",
         "_looked_at",
         "_opened_at",
         "_patience",
@@ -107,6 +110,8 @@ class Connection:
         self.active_at = self._opened_at = fabric.seconds()
         self._patience = site.timeouts.connect
         self._looked_at = math.inf
+        self._bucket: Bucket = {}
+        self._is_kept_alive = False
         self._client_sock = client
         self._client: Side | None = None
         self._server: Side | None = None
@@ -125,7 +130,7 @@ class Connection:
     def look_at(self, at: float) -> None:
         if at < self._looked_at or self._looked_at <= self.fabric.seconds():
             self._looked_at = at
-            self.fabric.timers.add(at, self)
+            self._bucket = self.fabric.timers.add(at, self)
 
     def reached(self, sock: socket.socket) -> None:
         client = self._client = Side(self, self._client_sock)
@@ -226,6 +231,7 @@ class Connection:
             self._server.close(reset=reset)
             self._client = self._server = None
         self._approach.give_source_back()
+        self._bucket.pop(self, None)
         self.fabric.closed(self.address, self.site.name)
         self.fabric.forget(self)
         # Last, for it may send others on their way.
@@ -234,15 +240,23 @@ class Connection:
     def deadline(self) -> float | None:
         if self.state is State.CLOSED:
             return None
-        approaching = self._approach.deadline() if self.state is State.CONNECTING else None
-        return approaching if approaching is not None else self.active_at + self._patience
+        if self.state is State.CONNECTING:
+            approaching = self._approach.deadline()
+            return approaching if approaching is not None else self.active_at + self._patience
+        # The first look at one that has its server is for the keepalive, which short connections are spared.
+        return self.active_at + self._patience if self._is_kept_alive else self._opened_at
 
     def expired(self) -> None:
+        self._looked_at = math.inf
         if self.state is State.CONNECTING:
-            self._looked_at = math.inf
             self._approach.expired()
-        else:
+        elif self._is_kept_alive:
             self.close(reset=True)
+        else:
+            self._is_kept_alive = True
+            if self._server is not None:
+                keep_alive(self._server.sock, self.site.timeouts.keepalive)
+            self.look_at(self.active_at + self._patience)
 
     def is_at(self, server: str) -> bool:
         """Does it stand there?  One that is still being opened goes elsewhere by itself."""
@@ -281,5 +295,4 @@ class Connection:
         self._patience = patience
         self.active_at = self.fabric.seconds()
         if shorter:
-            self._looked_at = math.inf
             self.look_at(self.active_at + patience)

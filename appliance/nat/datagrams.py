@@ -45,7 +45,7 @@ class UdpListener:
         self._sock = open_socket(Transport.UDP, address, port)
         self._sendto = self._sock.sendto
         self._open = True
-        fabric.reactor.addReader(self)
+        fabric.poll.addReader(self)
 
     def assign(self, site: Site, home: str) -> None:
         """The site was configured anew: so new sessions are treated from now on."""
@@ -56,7 +56,7 @@ class UdpListener:
         if self._open:
             self._open = False
             self._end_sessions()
-            self.fabric.reactor.removeReader(self)
+            self.fabric.poll.removeReader(self)
             self._sock.close()
 
     def fileno(self) -> int:
@@ -104,7 +104,7 @@ class UdpListener:
         """The reactor has removed us over an error of the socket; it is cleared, and we listen on."""
         if self._open:
             self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self.fabric.reactor.addReader(self)
+            self.fabric.poll.addReader(self)
 
     def _begin(self, client: SocketAddress) -> Session | None:
         """:return: a session for a new client endpoint; None when there can be none, and its datagram is dropped."""
@@ -133,7 +133,7 @@ class UdpListener:
         fabric.sessions.add(session)
         fabric.sessions_of[site] += 1
         fabric.sessions_of[network] += 1
-        fabric.reactor.addReader(session)
+        fabric.poll.addReader(session)
         fabric.timers.add(fabric.seconds() + UNBOUND_TIMEOUT, session)
         return session
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from appliance.model import Pair
 from appliance.nat.fabric import Fabric
-from appliance.nat.opening import SocketAddress, bind_source, family_of, keep_alive
+from appliance.nat.opening import SocketAddress, bind_source, family_of
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
@@ -35,13 +35,12 @@ class Dial:
     A connect that is under way.  How long it may take is the dialler's matter.
 
     :param source: what the server is to see; None: what the routes say.
-    :param keepalive: see :func:`~appliance.nat.opening.keep_alive`.
 
     ``connect`` is called again to ask how it went: it tells success, the error, or that it is not decided yet, where
     SO_ERROR cannot tell the last from the first when the reactor's event was of a former owner of the number.
     """
 
-    __slots__ = ("_dialler", "_fabric", "_keepalive", "_server", "_sock", "_source", "_writing", "fileno")
+    __slots__ = ("_dialler", "_fabric", "_server", "_sock", "_source", "_writing", "fileno")
 
     def __init__(
         self,
@@ -49,13 +48,11 @@ class Dial:
         server: SocketAddress,
         dialler: Dialler,
         source: Pair | None = None,
-        keepalive: float = 0.0,
     ) -> None:
         self._fabric = fabric
         self._server = server
         self._dialler = dialler
         self._source = source
-        self._keepalive = keepalive
         self._writing = False
 
     def start(self) -> None:
@@ -71,7 +68,6 @@ class Dial:
         self._sock = sock
         self.fileno = sock.fileno
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(sock, self._keepalive)
         if self._source is not None:
             try:
                 bind_source(sock, self._source)
@@ -104,7 +100,7 @@ class Dial:
         if error in _UNDER_WAY:
             if not self._writing:
                 self._writing = True
-                self._fabric.reactor.addWriter(self)
+                self._fabric.poll.addWriter(self)
             return
         self._forget()
         if error == 0:
@@ -116,4 +112,4 @@ class Dial:
     def _forget(self) -> None:
         if self._writing:
             self._writing = False
-            self._fabric.reactor.removeWriter(self)
+            self._fabric.poll.removeWriter(self)

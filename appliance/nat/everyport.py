@@ -51,11 +51,11 @@ class EveryPort(TcpListener):
             sock.close()
             raise
         if self._resume_at is None:
-            self._fabric.reactor.removeReader(self)
+            self._fabric.poll.removeReader(self)
         self._sock.close()
         self._sock, self.redirect_port = sock, port
         if self._resume_at is None:
-            self._fabric.reactor.addReader(self)
+            self._fabric.poll.addReader(self)
 
     def port_of(self, client: socket.socket) -> int | None:
         """

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from appliance.balancing import Ticket
 from appliance.nat.timers import Timers
 from appliance.nat.traffic import Balance, Counters, Traffic
+from appliance.polling import Poll
 
 if typing.TYPE_CHECKING:
     from appliance.nat.approach import Approach
@@ -130,6 +131,7 @@ class Fabric:
 
     def __init__(self, reactor: Reactor, traffic: Traffic, balance: Balance) -> None:
         self.reactor = reactor
+        self.poll = Poll(reactor)
         self.seconds = reactor.seconds
         self.timers = Timers(reactor)
         self.buffer = bytearray(_BUFFER_BYTES)

@@ -53,8 +53,8 @@ class Farewell:
         fabric = self._fabric
         fabric.farewells.add(self)
         fabric.timers.add(self._ends_at, self)
-        fabric.reactor.addReader(self)
-        fabric.reactor.addWriter(self)
+        fabric.poll.addReader(self)
+        fabric.poll.addWriter(self)
         self.doWrite()
 
     def logPrefix(self) -> str:
@@ -67,7 +67,7 @@ class Farewell:
             if self._left:
                 self._left = self._left[self._sock.send(self._left) :]
             if not self._left:
-                self._fabric.reactor.removeWriter(self)
+                self._fabric.poll.removeWriter(self)
                 self._sock.shutdown(socket.SHUT_WR)
                 if self._ended:
                     self.close()
@@ -91,7 +91,7 @@ class Farewell:
             self.close()
         elif not count:
             self._ended = True
-            self._fabric.reactor.removeReader(self)
+            self._fabric.poll.removeReader(self)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor saw EPOLLHUP or EPOLLERR: the client has gone, or both directions have ended."""
@@ -110,7 +110,7 @@ class Farewell:
         self._open = False
         fabric = self._fabric
         fabric.farewells.discard(self)
-        fabric.reactor.removeReader(self)
-        fabric.reactor.removeWriter(self)
+        fabric.poll.removeReader(self)
+        fabric.poll.removeWriter(self)
         with contextlib.suppress(OSError):
             self._sock.close()

@@ -58,7 +58,7 @@ class Greeting:
         assert self._ends_at is not None
         fabric.greetings.add(self)
         fabric.timers.add(self._ends_at, self)
-        fabric.reactor.addReader(self)
+        fabric.poll.addReader(self)
 
     def logPrefix(self) -> str:
         return "nat"
@@ -128,6 +128,6 @@ class Greeting:
     def _done(self) -> None:
         self._ends_at = None
         self._fabric.greetings.discard(self)
-        self._fabric.reactor.removeReader(self)
+        self._fabric.poll.removeReader(self)
         if self._seen:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

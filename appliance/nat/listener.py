@@ -48,7 +48,7 @@ class TcpListener:
         keep_alive(self._sock, site.timeouts.keepalive)
         self._open = True
         self._resume_at: float | None = None
-        fabric.reactor.addReader(self)
+        fabric.poll.addReader(self)
 
     def assign(self, site: Site, home: str) -> None:
         """The site was configured anew: so new connections are treated from now on."""
@@ -60,7 +60,7 @@ class TcpListener:
         if self._open:
             self._open = False
             if self._resume_at is None:
-                self._fabric.reactor.removeReader(self)
+                self._fabric.poll.removeReader(self)
             self._sock.close()
 
     def fileno(self) -> int:
@@ -101,7 +101,7 @@ class TcpListener:
         """The rest is over."""
         self._resume_at = None
         self._fabric.reserve.fill()
-        self._fabric.reactor.addReader(self)
+        self._fabric.poll.addReader(self)
 
     def port_of(self, client: socket.socket) -> int | None:
         """:return: the public port that an accepted ``client`` came to; None where that cannot be known."""
@@ -159,7 +159,7 @@ class TcpListener:
                 break
             self._fabric.counters.accepts_refused += 1
         self._fabric.reserve.fill()
-        self._fabric.reactor.removeReader(self)
+        self._fabric.poll.removeReader(self)
         self._pause()
 
     def _pause(self) -> None:

@@ -133,7 +133,7 @@ class Session:
         """The reactor saw EPOLLERR, which is an ICMP error, and has removed us; it is cleared, and we go on."""
         if self._open:
             self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._fabric.reactor.addReader(self)
+            self._fabric.poll.addReader(self)
 
     def deadline(self) -> float | None:
         if not self._open:
@@ -153,7 +153,7 @@ class Session:
         if not self._open:
             return
         self._open = False
-        self._fabric.reactor.removeReader(self)
+        self._fabric.poll.removeReader(self)
         self._sock.close()
         fabric = self._fabric
         self._listener.forget(self._client, self, self._site.name)

@@ -163,22 +163,22 @@ class Side:
     def start_reading(self) -> None:
         if not self.reading:
             self.reading = True
-            self.connection.fabric.reactor.addReader(self)
+            self.connection.fabric.poll.addReader(self)
 
     def pause_reading(self) -> None:
         if self.reading:
             self.reading = False
-            self.connection.fabric.reactor.removeReader(self)
+            self.connection.fabric.poll.removeReader(self)
 
     def start_writing(self) -> None:
         if not self.writing:
             self.writing = True
-            self.connection.fabric.reactor.addWriter(self)
+            self.connection.fabric.poll.addWriter(self)
 
     def stop_writing(self) -> None:
         if self.writing:
             self.writing = False
-            self.connection.fabric.reactor.removeWriter(self)
+            self.connection.fabric.poll.removeWriter(self)
 
     def discard(self) -> None:
         """Nothing can be sent any more."""
@@ -205,8 +205,10 @@ class Side:
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self, *, reset: bool) -> None:
-        self.pause_reading()
-        self.discard()
+        if self.reading or self.writing:
+            self.reading = self.writing = False
+            self.connection.fabric.poll.forget(self)
+        self.leftover = _NOTHING
         if reset:
             close_with_reset(self.sock)
         else:

@@ -271,6 +271,8 @@ class Carrying:
 
     def _after(self, decisions: Sequence[Decision] = ()) -> None:
         """Tell of what happened, and those who waited of what becomes of them."""
+        if not decisions and not self._balancer.has_news():
+            return  # as after nearly every connection
         events = self._balancer.happened()
         if events:
             self._telling.publish([self._as_recorded(event) for event in events])

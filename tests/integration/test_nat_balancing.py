@@ -436,6 +436,7 @@ class KeptAlive(BalancingCase):
         self.connect(site)
         await self.accept(origin)
         (connection,) = self.nat._fabric.connections
+        self.clock.advance(site.timeouts.connect + 1)
         for side in (connection._client, connection._server):
             assert side is not None
             self.assertEqual(side.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
