@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from appliance.balancing.choosing import is_held_by
 from appliance.balancing.premises import Port, Premises
 from appliance.balancing.real import FULL, Real
-from appliance.balancing.ticket import Ticket
+from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.virtual import Home, Section, Virtual
 from appliance.model import UDP_KEYS, Transport
 
@@ -103,6 +104,16 @@ class Affinity:
         if ties.counted is None:
             ties.counted = place
             place.clients[ticket.client] = place.clients.get(ticket.client, 0) + 1
+
+    def begun_before(self, live: Tickets, unlimited: Iterable[Premises]) -> None:
+        """
+        Count those that are live already, where one of these sites limits its clients now.
+
+        :param unlimited: those that did not before.
+        """
+        for ticket in live if any(place.site.max_per_client for place in unlimited) else ():
+            if ticket.state is not State.OVER:
+                self.begun(ticket, ticket.virtual.section.place)
 
     def given(self, ticket: Ticket, buddies: frozenset[int] | None) -> None:
         """It has a server now, or another one."""

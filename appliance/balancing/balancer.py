@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from appliance.balancing.board import Board
 from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
 from appliance.balancing.queues import route_of
 from appliance.balancing.real import Real
-from appliance.balancing.rows import Place, Where, client_rows, server_rows, virtual_rows
-from appliance.balancing.ticket import State, Ticket
+from appliance.balancing.rows import MOST, Place, Where, client_rows, server_rows, virtual_rows
+from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.values import (
     ClientRow,
     Decision,
@@ -32,8 +32,7 @@ _PAUSE = 1.0
 _MOST_HOLDS = 1000
 """Clients that are let go at once: a few milliseconds of work."""
 
-_OPENING, _OPEN, _OVER = State.OPENING, State.OPEN, State.OVER
-_PORT = UDP_KEYS - 1
+_OPENING, _OPEN, _OVER, _PORT = State.OPENING, State.OPEN, State.OVER, UDP_KEYS - 1
 
 
 class Balancer:
@@ -45,8 +44,7 @@ class Balancer:
     returned by the next ``ended`` or ``due``, and ``next_deadline`` says so.
 
     Costs: O(servers of the instance) for a new connection, nothing that grows with connections or clients; O(log n) of
-    its assignments where a port has some.  A change of a server's state, or of the configuration, costs O(virtual
-    servers that it concerns).
+    its assignments where a port has some.  A change of a server, or of the file, costs O(virtual servers concerned).
     """
 
     def __init__(self) -> None:
@@ -219,7 +217,7 @@ class Balancer:
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def configure(
-        self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float, live: Iterable[Ticket] = ()
+        self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float, live: Tickets = ()
     ) -> None:
         """
         Take over a configuration; what remains keeps its counts, states, queues and clients.
@@ -232,9 +230,7 @@ class Balancer:
         """
         unlimited = {place for place in self._places.values() if not place.site.max_per_client}
         self._changing.configure(sites, servers, now)
-        for ticket in live if any(place.site.max_per_client for place in unlimited) else ():
-            if ticket.state is not _OVER:
-                self._board.affinity.begun(ticket, ticket.virtual.section.place)
+        self._board.affinity.begun_before(live, unlimited)
 
     def override(self, subject: str, setting: str, value: str | None, now: float) -> Override | None:
         """
@@ -278,9 +274,7 @@ class Balancer:
         """By name; O(servers)."""
         return server_rows(self._board, now)
 
-    def clients(
-        self, now: float, place: Place = str, after: Where | None = None, limit: int = 1 << 32
-    ) -> list[ClientRow]:
+    def clients(self, now: float, place: Place = str, after: Where | None = None, limit: int = MOST) -> list[ClientRow]:
         """Who is assigned to what; O(what the virtual servers of these rows have, and clients that are held)."""
         return client_rows(self._board, now, place, after, limit)
 

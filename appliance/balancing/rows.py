@@ -18,6 +18,8 @@ from appliance.balancing.virtual import Section, Virtual
 
 Place = Callable[[str], Any]
 Where = tuple[Any, int, int]
+MOST = 1 << 32
+"""More rows than there can be."""
 
 
 def virtual_rows(board: Board) -> list[VirtualRow]:

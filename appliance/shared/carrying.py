@@ -83,9 +83,8 @@ class Carrying:
         now = self._seconds()
         self._servers = {**{server.name: server for site in sites.values() for server in servers_of(site)}, **servers}
         # A site that is carried on has its pool still, though the file has neither.
-        used = {
-            site.client_nat: self._pools[site.client_nat] for site in sites.values() if site.client_nat in self._pools
-        }
+        names = {site.client_nat for site in sites.values()}
+        used = {name: pool for name, pool in self._pools.items() if name in names}
         self._client_nat = client_nat = {**used, **client_nat}
         self._pools |= client_nat
         for name, transport in list(self._sources):
