@@ -184,6 +184,26 @@ class Queues(BalancingCase):
         self.clock.advance(site.timeouts.connect)
         self.assertEqual(await in_thread(read_to_reset, second), b"")
 
+    async def test_who_is_gone(self) -> None:
+        """Its place is for others at once, and no server is asked for it; one that has ended its side is served."""
+        origin = self.origin()
+        site = self.opened(self.several(origin, max_connections=1, queue=2))
+        first = self.connect(site)
+        server = await self.accept(origin)
+        for _ in range(3):
+            gone = self.connect(site)
+            ended = self.connect(site)
+            ended.sendall(b"hello")
+            ended.shutdown(socket.SHUT_WR)
+            await until(lambda: [flow.state for flow in self.nat.connections()].count("waiting") == 2)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.close()
+            await until(lambda: len(self.nat.connections()) == 2)
+            first.close()
+            server.close()
+            first, server = ended, await self.accept(origin)
+            self.assertEqual(await in_thread(read_all, server), b"hello")
+
     async def test_who_gives_up(self) -> None:
         """Leaves the queue when it is its turn, and nobody behind it is forgotten."""
         origin = self.origin()
