@@ -213,20 +213,19 @@ class Appliance(Service):
                 self.nameserver.configure(config.dns)
         except ApplianceError as error:
             lines = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
+            self._reading.refused = lines
             for line in lines:
                 self._log.error("{event}: {reason}", event="reload-refused", reason=line)
             return False, "\n".join(["refused; what ran before still runs:", *lines])
         if self._secrets is not None:
             self._secrets.take(secrets)
+        self._reading.refused = []
         before, self.config = self.config, config
         for warning in config.warnings:
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))
-        same_names = (
-            config.dns.zones == before.dns.zones and config.sites == before.sites and config.pools == before.pools
-        )
         self.transfers.configure(config.dns, keyring)
         zones = self.state.zones
-        if not same_names:
+        if (config.dns.zones, config.sites, config.pools) != (before.dns.zones, before.sites, before.pools):
             zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
         if self.store is not None:
             self.store.allow(_bounds(config))

@@ -120,7 +120,7 @@ class FailureTests(SynchronousTestCase):
         self.patch(world.state, "next_deadline", lambda: looks.append(look()))
         route = world.state.carrying.begin(sites[0].name, 80, 1, shared.name)
         assert isinstance(route, Route)
-        world.state.carrying.failed(route.ticket)
+        world.state.carrying.failed(route.ticket, "no answer", refused=False)
         self.assertGreater(sum(isinstance(event, VirtualFailed) for event in world.heard), 99)
         self.assertLess(len(looks), 9)
 

@@ -70,14 +70,14 @@ class PeopleTests(SynchronousTestCase):
         self.assertEqual(row[1:6], ["unwelcome", "in-service", "least-connections", "(close)", "-"])
 
     def test_servers(self) -> None:
-        """Connections of the most, ditched of the threshold, and when a failed one is tested."""
+        """Connections of the most, ditched of the threshold, and when a failed one is tested and why it failed."""
         world = World()
         world.connect()
         self.assertEqual(
             self.shown("servers", [world.server("alpha"), world.server("beta")]),
             [
-                ["alpha", "10.0.0.1:80", "in-service", 1, "-", 1, 0, 2, "0/8", 1, "-", "0.9ms", "-"],
-                ["beta", "10.0.0.2", "in-service", 1, "-", 0, 0, "-", "0/1", 0, "-", "-", "-"],
+                ["alpha", "10.0.0.1:80", "in-service", 1, "-", 1, 0, 2, "0/8", 1, "-", "0.9ms", "-", "-"],
+                ["beta", "10.0.0.2", "in-service", 1, "-", 0, 0, "-", "0/1", 0, "-", "-", "-", "-"],
             ],
         )
         world.order("real", real="alpha", weight=5, threshold=3, max_connections=0)
@@ -86,7 +86,17 @@ class PeopleTests(SynchronousTestCase):
         [alpha, beta] = self.shown("servers", [world.server("alpha"), world.server("beta")])
         self.assertEqual(alpha[2], "draining (file: in-service)")
         self.assertEqual([alpha[column] for column in (3, 7, 8)], ["5 (file: 1)", "- (file: 2)", "0/3 (file: 8)"])
-        self.assertEqual([beta[column] for column in (2, 8, 12)], ["failed", "1/1", "1m00s"])
+        self.assertEqual(
+            [beta[column] for column in (2, 8, 12, 13)], ["failed", "1/1", "1m00s", "port 80: No route to host"]
+        )
+
+    def test_what_a_server_does_beside_what_is_ordered(self) -> None:
+        """Who drains a failed one sees that it is."""
+        world = World()
+        world.fail("beta")
+        world.order("drain", name="beta")
+        [row] = self.shown("servers", [world.server("beta")])
+        self.assertEqual(row[2], "draining (file: in-service), failed")
 
     def test_what_is_special_about_a_server(self) -> None:
         """It grows back into its weight, has left the file, or never was in it."""
@@ -167,6 +177,8 @@ class TextTests(SynchronousTestCase):
         lines = status_text(status).splitlines()
         self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
         self.assertIn("nat: refused 2, turned_away 1", lines)
+        self.assertIn("0 connections; journal -", lines)
+        self.assertIn("1 connection; journal -", status_text({**status, "connections": 1}).splitlines())
         many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
         lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
         self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))

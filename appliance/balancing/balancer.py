@@ -8,19 +8,16 @@ from collections.abc import Mapping, Sequence
 from appliance.balancing.board import Board
 from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
-from appliance.balancing.queues import route_of
+from appliance.balancing.queues import port_at, route_of
 from appliance.balancing.real import Real
-from appliance.balancing.rows import MOST, Place, Where, client_rows, server_rows, virtual_rows
+from appliance.balancing.rows import Shown
 from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.values import (
-    ClientRow,
     Decision,
     Override,
     Refused,
     Route,
-    ServerRow,
     Turned,
-    VirtualRow,
     Wait,
     Why,
 )
@@ -35,7 +32,7 @@ _MOST_HOLDS = 1000
 _OPENING, _OPEN, _OVER, _PORT = State.OPENING, State.OPEN, State.OVER, UDP_KEYS - 1
 
 
-class Balancer:
+class Balancer(Shown):
     """
     The virtual and real servers of all sites.
 
@@ -48,7 +45,7 @@ class Balancer:
     """
 
     def __init__(self) -> None:
-        self._board = Board()
+        super().__init__(Board())
         self._changing = Changing(self._board)
         self._places = self._board.places
         self._queues = self._board.queues
@@ -113,6 +110,8 @@ class Balancer:
         real.answered(now - ticket.dialled_at, now)
         if real.ditched:
             real.succeed()
+        if ticket.virtual.several and not real.port:
+            real.known_ports.add(port_at(ticket, real))
         if real.test is ticket:
             self._board.passed(real, now)
 
@@ -123,13 +122,16 @@ class Balancer:
             raise ValueError(f"a connection that is {ticket.state.value} has no first byte")
         real.spoke(now - ticket.dialled_at, now)
 
-    def failed(self, ticket: Ticket, now: float) -> Route | Wait | Refused:
+    def failed(self, ticket: Ticket, now: float, why: str = "", *, refused: bool = False) -> Route | Wait | Refused:
         """
         An attempt to connect was refused, or not answered in time; where to go now.
 
         To the same server until it had its ``retries``, then the connection is ditched and goes to another one, never
         to one that has ditched it before (5.8).  A server that is tested has one attempt, and one that takes no new
         connections any more has none left.
+
+        :param why: the attempt did, for people.
+        :param refused: the machine answered, that nobody listens at the port.
         """
         real = ticket.real
         if ticket.state is not _OPENING or real is None:
@@ -149,8 +151,11 @@ class Balancer:
         ticket.buddy = 0
         ticket.real = None
         exhausted = tested or ticket.attempts >= real.server.retries
-        fails = exhausted and real.ditch(ticket.client)
-        if tested or fails:
+        # One of many ports, that it may never have had, says nothing of the others: or a scan would fail the server.
+        idle = refused and ticket.virtual.several and not real.port and port_at(ticket, real) not in real.known_ports
+        if not idle:
+            real.failure = why
+        if exhausted and not idle and (real.ditch(ticket.client) or tested):
             # First, for it decides who takes its connections, this one among them.
             self._board.fail(real, now, again=tested)
         decision = self._board.place_anew(ticket, now)
@@ -263,20 +268,6 @@ class Balancer:
     def overrides(self) -> list[Override]:
         """All that hold, in an order in which they can be restored."""
         return self._changing.overrides()
-
-    # -- for people ------------------------------------------------------------------------------------------------
-
-    def virtuals(self, now: float) -> list[VirtualRow]:
-        """By site, as configured; O(virtual servers)."""
-        return virtual_rows(self._board)
-
-    def servers(self, now: float) -> list[ServerRow]:
-        """By name; O(servers)."""
-        return server_rows(self._board, now)
-
-    def clients(self, now: float, place: Place = str, after: Where | None = None, limit: int = MOST) -> list[ClientRow]:
-        """Who is assigned to what; O(what the virtual servers of these rows have, and clients that are held)."""
-        return client_rows(self._board, now, place, after, limit)
 
     def happened(self) -> list[Event]:
         """The events since the last call."""

@@ -91,7 +91,11 @@ class Board:
     def fail(self, real: Real, now: float, *, again: bool) -> None:
         """``real`` does not answer."""
         retry_at = real.fail(now)
-        self.events.append(ServerFailed(at=now, server=real.name, ditched=real.ditched, again=again, retry_at=retry_at))
+        self.events.append(
+            ServerFailed(
+                at=now, server=real.name, ditched=real.ditched, again=again, reason=real.failure, retry_at=retry_at
+            )
+        )
         self.changed(real, now)
 
     def passed(self, real: Real, now: float) -> None:

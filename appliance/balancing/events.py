@@ -25,11 +25,13 @@ class ServerFailed(ServerEvent):
     It takes no new connections, because ``ditched`` in a row were, or its test failed.
 
     :param again: it failed its test.
+    :param reason: why the last attempt failed, for people; may be empty.
     :param retry_at: when it is tested.
     """
 
     ditched: int
     again: bool
+    reason: str = ""
     retry_at: float
 
 

@@ -160,3 +160,8 @@ def route_of(ticket: Ticket, real: Real, after: float) -> Route:
     """The way from the ticket's port to ``real``."""
     port = real.port or (ticket.key & UDP_KEYS - 1) + ticket.virtual.reach[real]
     return Route(ticket, real.server, real.host, port, after)
+
+
+def port_at(ticket: Ticket, real: Real) -> int:
+    """Where the ticket's port leads at ``real``, which has none of its own; some port, where it is not reached now."""
+    return (ticket.key & UDP_KEYS - 1) + ticket.virtual.reach.get(real, 0)

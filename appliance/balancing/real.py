@@ -46,6 +46,8 @@ class Real:
     :ivar strength: its weight, as far as it has grown into it.
     :ivar most: connections that it may have at most; infinity for no limit.
     :ivar live: connections that were given to it and have not ended; ``opening`` of them do not stand yet.
+    :ivar failure: why the latest attempt of those that failed did, for people.
+    :ivar known_ports: of runs, and of ``port: all``, those that it has answered at.
     :ivar test: the connection that decides while it is tested.
     :ivar wake_at: when it is tested, or grows; None for never.
     :ivar gone: it is not configured any more.
@@ -63,9 +65,11 @@ class Real:
         "backup",
         "ditched",
         "ditched_total",
+        "failure",
         "gone",
         "host",
         "hungry",
+        "known_ports",
         "limit",
         "live",
         "load",
@@ -121,6 +125,8 @@ class Real:
         self.operational = Operational.UP
         self.share = 1.0
         self.test = None
+        self.failure = ""
+        self.known_ports: set[int] = set()
         self.wake_at: float | None = None
         self._back_at = 0.0
         self._forget_ditched()

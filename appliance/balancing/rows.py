@@ -22,6 +22,25 @@ MOST = 1 << 32
 """More rows than there can be."""
 
 
+class Shown:
+    """What people may ask."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def virtuals(self, now: float) -> list[VirtualRow]:
+        """By site, as configured; O(virtual servers)."""
+        return virtual_rows(self._board)
+
+    def servers(self, now: float) -> list[ServerRow]:
+        """By name; O(servers)."""
+        return server_rows(self._board, now)
+
+    def clients(self, now: float, place: Place = str, after: Where | None = None, limit: int = MOST) -> list[ClientRow]:
+        """Who is assigned to what; O(what the virtual servers of these rows have, and clients that are held)."""
+        return client_rows(self._board, now, place, after, limit)
+
+
 def virtual_rows(board: Board) -> list[VirtualRow]:
     return [_virtual_row(virtual) for virtual in board.virtuals()]
 
@@ -114,6 +133,7 @@ def _server_row(real: Real, now: float) -> ServerRow:
         total=real.total,
         backup=real.backup,
         response=real.response,
+        failure=real.failure if real.ditched or real.operational is not Operational.UP else "",
         retried_in=max(0.0, (real.wake_at or 0.0) - now) if failed else 0.0,
         leaving=real.gone,
     )

@@ -20,6 +20,7 @@ from appliance.model import UDP_KEYS, Endpoint, Server, Transport
 NO_BACKUP = "none"
 MOST_WEIGHT = 65535
 MOST_CONNECTIONS = 16_777_216
+MOST_THRESHOLD = 1_000_000
 _MOST_LISTED = 8
 """Names in an error's text."""
 
@@ -159,7 +160,7 @@ def check(board: Board, subject: Subject, setting: str, value: str) -> tuple[str
             case "weight":
                 return setting, _number(setting, value, 0, MOST_WEIGHT)
             case "threshold":
-                return setting, _number(setting, value, 1, MOST_CONNECTIONS)
+                return setting, _number(setting, value, 1, MOST_THRESHOLD)
             case "max_connections":
                 return setting, _number(setting, value, 0, MOST_CONNECTIONS)
             case "backup":

@@ -166,6 +166,7 @@ class ServerRow:
     :param weight: as ordered or configured; ``share`` is what slow start has reached of it, 0 to 1.
     :param opening: of its ``connections``, those that are being opened.
     :param ditched: connections in a row that were; ``ditched_total`` since the start.
+    :param failure: why the last attempt failed, while some are ditched or it has failed; else, or not known: empty.
     :param response: seconds, connect and first-byte time together, decayed.
     :param retried_in: seconds until a failed server is tested.
     :param leaving: it is not configured any more, and goes when its connections have ended.
@@ -188,6 +189,7 @@ class ServerRow:
     total: int
     backup: str | None
     response: float
+    failure: str
     retried_in: float
     leaving: bool
 

@@ -91,6 +91,7 @@ class Virtual:
     :ivar bound: its own servers; ``reach``: all that it may ever send to, with what is added to a port for them.
     :ivar tiers: who is asked for a server, in this order; ``testers`` go before them.
     :ivar spills: it is an instance's, and its clients may use the general servers as things are.
+    :ivar several: it is for more than one TCP port.
     :ivar special: a new connection needs more than the tiers.
     :ivar clients: who is assigned to it, with a rank (of equal ones the higher counts) and who did that.
     """
@@ -113,6 +114,7 @@ class Virtual:
         "reach",
         "section",
         "service",
+        "several",
         "special",
         "spills",
         "state",
@@ -124,7 +126,6 @@ class Virtual:
 
     def __init__(self, section: Section, service: Service, first_port: int) -> None:
         self.section = section
-        self.service = service
         self.first_port = first_port
         self.general = self
         udp = "/udp" if service.transport is Transport.UDP else ""
@@ -146,17 +147,22 @@ class Virtual:
         self.needs: dict[tuple[frozenset[Real], Real | None], Need] = {}
         self.special = self.spills = False
         self.filter: Filter | None = None
+        self._offer(service)
 
     def configure(self, service: Service, general: Virtual) -> None:
         """Take over what its site and its instance say; what persons changed is up to others."""
         instance = self.section.instance
-        self.service = service
+        self._offer(service)
         self.general = general
         self.filter = filter_of(service.allow, service.deny) if instance is not None and instance.services else None
         predictor = instance.predictor if instance is not None else self.section.place.site.predictor
         if predictor is not self.predictor:
             self.predictor = predictor
             self.chooser, self.wide = chooser_of(predictor), chooser_of(predictor)
+
+    def _offer(self, service: Service) -> None:
+        self.service = service
+        self.several = service.last_port > service.first_port and service.transport is Transport.TCP
 
     @property
     def transport(self) -> Transport:

@@ -111,7 +111,7 @@ def made_nat_pool(name: str, fields: NatFields) -> NatPool:
 
 
 def _netmask(node: Node, faults: Faults) -> IPv4Address:
-    written = text(node, faults)
+    written = node.text if node.kind == "integer" else text(node, faults)  # 24, which no quotes make a netmask
     try:
         found = IPv4Address(written)
     except ValueError:

@@ -141,7 +141,7 @@ def address(node: Node, faults: Faults) -> IPv4Address | IPv6Address:
     try:
         found = ip_address(text(node, faults))
     except ValueError:
-        raise faults.wrong(node, f"found {node.found()}; allowed: an IPv4 or IPv6 address") from None
+        raise faults.wrong(node, f"found {node.found()}; allowed: an IPv4 or IPv6 address, without a port") from None
     if found.is_multicast or found.is_unspecified or found == IPv4Address("255.255.255.255"):
         raise faults.wrong(node, f"found {found}; allowed: the address of one host")
     return found

@@ -26,7 +26,7 @@ from appliance.config.scalars import (
     yes_no,
 )
 from appliance.config.servers import ServerFields, server
-from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole
+from appliance.config.shapes import Fields, Key, Placed, Shape, named, placed, sequence, shape, whole, words
 from appliance.config.sites import SITE, SiteFields
 from appliance.config.transfers import PrimaryFields, TransferFields, TSIGFields, primary, transfer, tsig
 from appliance.config.tree import Node
@@ -178,9 +178,9 @@ ROOT = Shape(
     {
         "appliance": Key(_APPLIANCE.read, _APPLIANCE.read(Node("", 0, "nothing"), Faults(""))),
         "dns": Key(_DNS.read),
-        "pools": Key(named(POOL.read), {}),
-        "servers": Key(named(server), {}),
-        "client_nat": Key(named(nat_pool), {}),
+        "pools": Key(words(POOL.read), {}),
+        "servers": Key(words(server), {}),
+        "client_nat": Key(words(nat_pool), {}),
         "sites": Key(named(SITE.read), {}),
         "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),
     },

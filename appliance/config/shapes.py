@@ -132,6 +132,22 @@ def named(reader: Reader[Any]) -> Reader[dict[str, Placed[Any]]]:
     return read
 
 
+def words(reader: Reader[Any]) -> Reader[dict[str, Placed[Any]]]:
+    """The same, of names that people read in the columns of tables and write in commands, where 'none' is nobody."""
+    read_all = named(reader)
+
+    def read(node: Node, faults: Faults) -> dict[str, Placed[Any]]:
+        found = read_all(node, faults)
+        for name, place in found.items():
+            if name.split() != [name] or not name.isprintable() or name == "none":
+                allowed = "one word of printable characters, and not 'none'"
+                where = Node(node.path, place.node.line, "text")
+                faults.add(where, f"found the name '{shorten(name)}'; allowed: {allowed}")
+        return found
+
+    return read
+
+
 def sequence(reader: Reader[T], *, required: bool = False, most: int | None = None) -> Reader[tuple[Placed[T], ...]]:
     """A reader of a list: the good entries with their places; ``required`` asks for at least one."""
 

@@ -118,6 +118,15 @@ class _Loader(yaml.CSafeLoader):
         self.depth -= 1
 
 
+_HINTS = {
+    "did not find expected key": "; is it indented like its neighbours?",
+    "mapping values are not allowed in this context": (
+        "; is it indented like its neighbours, and is text with ': ' in quotes?"
+    ),
+}
+"""What it is, most of the time, where libyaml says so."""
+
+
 def _composed(text: str) -> yaml.Node | None:
     try:
         loader = _Loader(text)
@@ -141,7 +150,7 @@ def _reason(error: yaml.MarkedYAMLError, text: str) -> str:
             return "not YAML: a tab; indent with spaces"
     began = error.context_mark
     since = f" ({error.context}, begun in line {began.line + 1})" if error.context and began else ""
-    return f"not YAML: {error.problem}{since}"
+    return f"not YAML: {error.problem}{since}{_HINTS.get(error.problem or '', '')}"
 
 
 class _Growth:

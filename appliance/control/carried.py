@@ -168,10 +168,12 @@ class Carried:
         for row in self._carrying.servers():
             if row.administrative is not Administrative.IN_SERVICE or row.leaving:
                 continue
+            why = f" ({row.failure})" if row.failure else ""
             if row.operational is Operational.FAILED:
-                failed.append((row.name, f"failed, {row.ditched} ditched in a row; tested in {span(row.retried_in)}"))
+                text = f"failed, {row.ditched} ditched in a row{why}; tested in {span(row.retried_in)}"
+                failed.append((row.name, text))
             elif row.operational is Operational.TESTING:
-                failed.append((row.name, "failed, and is tested with the next connection"))
+                failed.append((row.name, f"failed{why}, and is tested with the next connection"))
         return failed
 
     # -- inside ----------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     AddressFreed: ("address-freed", "{event}: {address} of {pool}"),
     AddressAdded: ("address-added", "{event}: {address} to {pool}"),
     AddressRemoved: ("address-removed", "{event}: {address} from {pool}"),
-    Pinned: ("address-pinned", "{event}: {address} for {site}, until it is unpinned"),
+    Pinned: ("address-pinned", "{event}: {address} for {site}, until {until}"),
     Unpinned: ("address-unpinned", "{event}: {address} of {site}"),
     Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
@@ -154,6 +154,8 @@ class EventLog:
             fields["pool"] = event.pool
         if isinstance(event, LeaseEvent | AddressEvent | PinEvent):
             fields["address"] = str(event.address)
+        if isinstance(event, Pinned):
+            fields["until"] = "the file says something else" if event.static else "it is unpinned"
         if isinstance(event, LeaseEvent):
             fields["server"] = event.lease.server
         if isinstance(event, Override):
@@ -185,7 +187,8 @@ def _fields(event: Event) -> Mapping[str, object]:
     if isinstance(event, ServerFailed):
         span = round(event.retry_at - event.at, 1)
         fields["for_seconds"] = int(span) if span == int(span) else span  # it may be a part of a second
-        fields["why"] = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
+        why = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
+        fields |= {"reason": event.reason, "why": f"{why} ({event.reason})" if event.reason else why}
     if isinstance(event, VirtualEvent):
         fields["virtual"] = event.virtual
     if isinstance(event, ClientEvent):

@@ -60,6 +60,7 @@ class Reading:
     :param carrier: the NAT, when it is there.
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
+    :ivar refused: the errors of the last reload; none where it was taken over.
     :ivar carried: what is read of servers, virtual servers, clients and client NAT pools.
     """
 
@@ -84,6 +85,7 @@ class Reading:
         self._wall = wall
         self._transfers = transfers
         self._started_at = state.now()
+        self.refused: list[str] = []
         self.carried = Carried(state, self.unix, lambda addresses: self._carrier().absent(addresses))
 
     def unix(self) -> Callable[[float], float]:
@@ -123,6 +125,9 @@ class Reading:
         found = []
         if self._state.failure is not None:
             found.append(f"no new leases: {self._state.failure}")
+        if self.refused:
+            more = f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
+            found.append(f"the last reload was refused, and a start would be: {self.refused[0]}{more}")
         for row in self.pools():
             if row["declined"]:
                 found.append(f"pool {row['pool']}: {row['declined']} addresses cannot be opened; the log says why")

@@ -7,6 +7,8 @@ permission, as with gdnsd's control socket.
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,11 @@ class PrivateSocket(Service):
         """:raises ListenError: when it cannot be opened, or others could reach it."""
         try:
             private_folder(self._path.parent)
-            # wantPID: a socket that a killed process left behind does not hinder the next start.
-            self._port = self._reactor.listenUNIX(str(self._path), self._factory, mode=SOCKET_MODE, wantPID=True)
+            _remove_what_was_left(self._key, self._path)
+            self._port = self._reactor.listenUNIX(str(self._path), self._factory, mode=SOCKET_MODE)
         except CannotListenError as error:
-            raise ListenError(f"{self._key}: cannot open {self._path}: {error.socketError}") from error
+            why = getattr(error.socketError, "strerror", None) or error.socketError
+            raise ListenError(f"{self._key}: cannot open {self._path}: {why}") from error
         except OSError as error:
             raise ListenError(f"{self._key}: {error.filename}: {error.strerror}") from error
         super().startService()
@@ -52,6 +55,25 @@ class PrivateSocket(Service):
         super().stopService()
         port, self._port = self._port, None
         return succeed(None) if port is None else maybeDeferred(port.stopListening)
+
+
+def _remove_what_was_left(key: str, path: Path) -> None:
+    """
+    A socket that a killed process left behind does not hinder the next start.
+
+    Whether anybody listens there is asked of the socket.  Twisted's ``wantPID`` asks whether the process lives whose
+    number is in a lock file; after a power cut that may be any other process, and the start would be refused.
+
+    :raises ListenError: somebody listens there.
+    """
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        error = probe.connect_ex(str(path))
+    if error in (0, errno.EAGAIN):
+        raise ListenError(f"{key}: {path}: another process listens there")
+    if error == errno.ECONNREFUSED:
+        path.unlink()
 
 
 def private_folder(folder: Path) -> None:

@@ -106,6 +106,9 @@ class Subjects:
             telling = problems[-1:]
         if telling or len(problems) == 1:
             first = (telling or problems)[0]
+            if len(problems) > 1 and first.code == "not-found" and self._is_nobodys(text):
+                made = f"no server {text}, which 'appliance real {text} in-service' makes"
+                raise RequestError(first.code, f"{made}; {first}", field="name")
             raise RequestError(first.code, str(first), field="name")
         message = f"no real or virtual server '{text}'; 'appliance servers' and 'appliance virtuals' list them"
         raise RequestError("not-found", message, field="name")
@@ -145,6 +148,14 @@ class Subjects:
         if pin is not None and pin.standing:
             sites.append(pin.site)
         return sorted(set(sites))
+
+    def _is_nobodys(self, text: str) -> bool:
+        """Is it ADDRESS:PORT, which may be meant as a server's, for no site has the address?"""
+        host, _, port = text.partition(":")
+        try:
+            return port.isascii() and port.isdigit() and not self.holders(IPv4Address(host))
+        except ValueError:
+            return False
 
     def _has(self, name: str, port: str) -> bool:
         """Has the site that port?  What is no port, or 0, everybody has: the balancing says what is wrong with it."""

@@ -14,6 +14,7 @@ Where to go, the balancing says each time; this only goes there.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import typing
@@ -149,7 +150,7 @@ class Approach:
             assert self._route is not None
             self._go(self._route)
         else:
-            self._try_on(os.strerror(error))
+            self._try_on(os.strerror(error), refused=error == errno.ECONNREFUSED)
 
     def _go(self, route: Route) -> None:
         fabric = self._fabric
@@ -168,13 +169,13 @@ class Approach:
         dial = self._dial = Dial(fabric, (route.host, route.port), self, pair)
         dial.start()
 
-    def _try_on(self, why: str) -> None:
+    def _try_on(self, why: str, *, refused: bool = False) -> None:
         fabric = self._fabric
         route = self._route
         assert route is not None
         fabric.connect_failed(f"{self._site.name} to {route.host} port {route.port}: {why}")
         self._sources_tried = 0
-        self.follow(fabric.balance.failed(self.ticket))
+        self.follow(fabric.balance.failed(self.ticket, f"port {route.port}: {why}", refused=refused))
 
     def _without_source(self, why: str) -> None:
         """That is no fault of the server, which may serve others all the while: it is not ditched."""

@@ -46,8 +46,13 @@ class Balance(typing.Protocol):
     def first_byte(self, ticket: Ticket) -> None:
         """Its server has sent something; said once, after :meth:`connected`."""
 
-    def failed(self, ticket: Ticket) -> Route | Wait | Refused:
-        """Its server did not take it; where to go now."""
+    def failed(self, ticket: Ticket, why: str, *, refused: bool) -> Route | Wait | Refused:
+        """
+        Its server did not take it; where to go now.
+
+        :param why: for people.
+        :param refused: the machine answered, that nobody listens at the port.
+        """
 
     def ended(self, ticket: Ticket, received: int, sent: int) -> None:
         """It is over; a second call changes nothing.  Bytes are from and to the client."""

@@ -224,8 +224,8 @@ class Carrying:
     def first_byte(self, ticket: Ticket) -> None:
         self._balancer.first_byte(ticket, self._seconds())
 
-    def failed(self, ticket: Ticket) -> Route | Wait | Refused:
-        decision = self._balancer.failed(ticket, self._seconds())
+    def failed(self, ticket: Ticket, why: str, *, refused: bool) -> Route | Wait | Refused:
+        decision = self._balancer.failed(ticket, self._seconds(), why, refused=refused)
         self._after()
         return decision
 

@@ -99,6 +99,8 @@ class _Server(Protocol):
     @property
     def response(self) -> float: ...
     @property
+    def failure(self) -> str: ...
+    @property
     def retried_in(self) -> float: ...
     @property
     def leaving(self) -> bool: ...
@@ -169,6 +171,7 @@ def server_row(server: _Server, overrides: Iterable[_Override], now: float, wall
         "total": server.total,
         "backup": server.backup,
         "response": round(server.response, 6),
+        "failure": server.failure or None,
         "retried_at": wall(now + server.retried_in) if server.operational.value == "failed" else None,
         "configured": _configured(overrides),
     }

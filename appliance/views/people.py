@@ -24,7 +24,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "servers": (
         *("server", "address", "state", "weight", "share", "connections", "opening", "max", "ditched", "total"),
-        *("backup", "response", "retried_in"),
+        *("backup", "response", "retried_in", "failure"),
     ),
     "clients": ("client", "virtual", "by", "state", "ends_in"),
     "nat-pools": (
@@ -55,6 +55,8 @@ def _shown(what: str, row: Mapping[str, Any], column: str, now: float) -> object
             return span(row["age"])
         case ("connections", "instance"):
             return row["bind_id"]
+        case ("servers", "state"):
+            return _states(row)
         case ("virtuals" | "servers" | "clients", _):
             return beside(_of_balancing(what, row, column, now), row, _SETTINGS.get((what, column), column))
         case ("nat-pools", "for"):
@@ -76,8 +78,6 @@ def _of_balancing(what: str, row: Mapping[str, Any], column: str, now: float) ->
             return f"{row['waiting']}/{row['places']}" if row["places"] or row["waiting"] else "-"
         case ("servers", "address"):
             return endpoint(row["address"], row["port"])
-        case ("servers", "state") if row["leaving"]:
-            return f"{row['state']}, leaving"
         case ("servers", "share"):
             return f"{row['share']:.0%}" if row["share"] < 1 else "-"
         case ("servers", "max"):
@@ -89,6 +89,14 @@ def _of_balancing(what: str, row: Mapping[str, Any], column: str, now: float) ->
         case ("servers", "retried_in"):
             return span(row["retried_at"] - now) if row["retried_at"] is not None else "-"
     return _word(row.get(column))
+
+
+def _states(row: Mapping[str, Any]) -> str:
+    """What is ordered, what the file says of that, and what the server does beside it."""
+    states = [str(beside(row["state"], row, "state"))]
+    if row["operational"] not in ("up", row["state"]):
+        states.append(row["operational"])
+    return ", ".join([*states, "leaving"] if row["leaving"] else states)
 
 
 def _servers(row: Mapping[str, Any]) -> str:

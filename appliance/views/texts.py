@@ -21,7 +21,7 @@ def status_text(status: Mapping[str, Any]) -> str:
         f"{status['sites']} sites share {counts['addresses']} addresses: {counts['leased']} leased, "
         f"{counts['free']} free, {counts['cooling']} cooling, {counts['declined']} declined"
     )
-    lines.append(f"{status['connections']} connections; journal {status['journal']}")
+    lines.append(f"{_counted(status['connections'], 'connection')}; journal {status['journal']}")
     for zone in status["secondaries"]:
         lines.append(secondary_text(zone, status["now"]))
     lines += [f"by hand: {row['subject']}: {override_text(row)}" for row in status["overrides"][:MOST_OVERRIDES]]
@@ -64,7 +64,11 @@ def left_text(connections: int) -> str:
     """What is left of something that drains."""
     if not connections:
         return "empty"
-    return f"{connections} connection{'s' if connections > 1 else ''} left"
+    return f"{_counted(connections, 'connection')} left"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def secondary_text(row: Mapping[str, Any], now: float) -> str:

@@ -91,18 +91,18 @@ class Driver:
         assert isinstance(refused, Refused), refused
         return refused.why
 
-    def fail(self, ticket: Ticket) -> Route | Wait | Refused:
+    def fail(self, ticket: Ticket, *, refused: bool = False) -> Route | Wait | Refused:
         """An attempt fails."""
-        decision = self.balancer.failed(ticket, self.now)
+        decision = self.balancer.failed(ticket, self.now, f"attempt {ticket.attempts}", refused=refused)
         self.settle()
         return decision
 
-    def ditch(self, ticket: Ticket) -> Route | Wait | Refused:
+    def ditch(self, ticket: Ticket, *, refused: bool = False) -> Route | Wait | Refused:
         """Attempts fail until it is ditched."""
         former = ticket.server
         assert former is not None
         while True:
-            decision = self.fail(ticket)
+            decision = self.fail(ticket, refused=refused)
             if not isinstance(decision, Route) or decision.server != former:
                 return decision
 
@@ -153,4 +153,6 @@ def name_of(ticket: Ticket) -> str:
     return ticket.server.name
 
 
+ALL = Service(first_port=1, last_port=65535, to=1, every=True)
+RUN = Service(first_port=6000, last_port=6010, to=7000)
 UDP = Service(transport=Transport.UDP, first_port=53, last_port=53, to=53)

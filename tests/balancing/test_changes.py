@@ -86,6 +86,7 @@ class ServerTests(SynchronousTestCase):
             ("server a", "weight", "-1", "weight: found '-1'; allowed: 0 to 65535"),
             ("server a", "weight", "1.5", "weight: found '1.5'; allowed: 0 to 65535"),
             ("server a", "threshold", "0", "threshold: found '0'; allowed: 1 to"),
+            ("server a", "threshold", "1000001", "threshold: found '1000001'; allowed: 1 to 1000000"),
             ("server a", "state", "failed", "state: found 'failed'; allowed: in-service, out-of-service, draining"),
             ("server a", "backup", "x", "no server 'x'"),
             ("server a", "backup", "a", "a cannot be its own backup"),

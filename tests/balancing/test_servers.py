@@ -17,7 +17,7 @@ from appliance.balancing.events import (
     ServerTested,
 )
 from appliance.model import Service
-from tests.balancing.driver import NAME, Driver, name_of, server, servers, site
+from tests.balancing.driver import ALL, NAME, RUN, Driver, name_of, server, servers, site
 
 
 class RetryTests(SynchronousTestCase):
@@ -93,6 +93,47 @@ class RetryTests(SynchronousTestCase):
         self.assertEqual((name_of(ticket), row.ditched, row.ditched_total), ("b", 0, 0))
 
 
+class ManyPortsTests(SynchronousTestCase):
+    """Of a run, or of all: who asks for a port that nobody listens on must not take the server away from the others."""
+
+    def scan(self, driver: Driver, ports: range) -> None:
+        for port in ports:
+            driver.ditch(driver.route(1, port).ticket, refused=True)
+
+    def test_closed_ports(self) -> None:
+        """A port that it never answered at, and that it refuses, says nothing of it."""
+        driver = Driver(site(services=(ALL,), servers=servers("a", threshold=2, retries=2)))
+        driver.end(driver.open(1, 22))
+        self.scan(driver, range(1000, 1020))
+        [row] = driver.balancer.servers(driver.now)
+        self.assertEqual((row.state, row.ditched, row.ditched_total, row.failure), ("in-service", 0, 0, ""))
+
+    def test_a_port_that_it_answered_at(self) -> None:
+        """Is refused there: it counts, and so does no answer at any port."""
+        driver = Driver(site(services=(RUN,), servers=servers("a", threshold=2, retries=1)))
+        driver.end(driver.open(1, 6001))
+        driver.ditch(driver.route(1, 6001).ticket, refused=True)
+        driver.ditch(driver.route(1, 6002).ticket)
+        self.assertEqual(driver.state("a"), "failed")
+
+    def test_a_test_at_a_closed_port(self) -> None:
+        """Decides nothing: the next connection does."""
+        driver = Driver(site(services=(ALL,), servers=servers("a", threshold=1, retries=3)))
+        driver.ditch(driver.route(1, 22).ticket)
+        driver.pass_time(60)
+        self.scan(driver, range(1000, 1003))
+        self.assertEqual(driver.state("a"), "testing")
+        driver.open(1, 22)
+        self.assertEqual(driver.state("a"), "in-service")
+
+    def test_one_port_of_the_server(self) -> None:
+        """Where all lead to one, its refusals count; so they do where a service is one port."""
+        for service, more in ((ALL, {"port": 9}), (Service(first_port=80, last_port=80, to=80), {})):
+            driver = Driver(site(services=(service,), servers=servers("a", threshold=1, retries=1, **more)))
+            driver.ditch(driver.route(1, 80).ticket, refused=True)
+            self.assertEqual(driver.state("a"), "failed")
+
+
 class FailureTests(SynchronousTestCase):
     def test_the_threshold_fails_it(self) -> None:
         """Ditched connections in a row; a connection that stands breaks the row."""
@@ -109,6 +150,24 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual((failed.server, failed.ditched, failed.again), ("a", 3, False))
         self.assertEqual(failed.retry_at, driver.now + 60.0)
         self.assertEqual({*driver.opened_at(5)}, {"b"})
+
+    def test_why(self) -> None:
+        """Of the last attempt, from the first ditched connection until one stands."""
+        driver = Driver(site(servers=servers("a", threshold=2, retries=2)))
+
+        def why() -> str:
+            return driver.balancer.servers(driver.now)[0].failure
+
+        self.assertIsInstance(driver.fail(driver.route().ticket), Route)
+        self.assertEqual(why(), "")
+        driver.ditch(driver.route().ticket)
+        self.assertEqual(why(), "attempt 2")
+        driver.ditch(driver.route().ticket)
+        [failed] = driver.happened(ServerFailed)
+        self.assertEqual((failed.reason, why()), ("attempt 2", "attempt 2"))
+        driver.pass_time(60)
+        driver.open()
+        self.assertEqual((driver.state("a"), why()), ("in-service", ""))
 
     def at(self, driver: Driver, name: str, number: int) -> Ticket:
         """A new connection at that server."""

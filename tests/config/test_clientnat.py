@@ -86,6 +86,7 @@ class KeyTests(SynchronousTestCase):
             ("255.255.255.0", "0.0.0.255", "netmask: found '0.0.0.255'; allowed: a netmask such as 255.255.255.0"),
             ("255.255.255.0", "0.0.0.0", "netmask: found '0.0.0.0'; allowed: a netmask such as 255.255.255.0"),
             ("255.255.255.0", "/24", "netmask: found '/24'; allowed: a netmask such as 255.255.255.0"),
+            ("255.255.255.0", "24", "netmask: found 24; allowed: a netmask such as 255.255.255.0"),
         ]:  # fmt: skip
             self.assertEqual(faults(nat(SNAT.replace(old, new))), [f"{PLACE}.{said}"])
 

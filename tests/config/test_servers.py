@@ -109,6 +109,18 @@ class NameTests(SynchronousTestCase):
         hint = "list it once in 'servers', and name it here"
         self.assertEqual(said, f"{place}: '10.0.0.1' is {there} as well, with other keys; {hint}")
 
+    def test_an_address_with_its_port(self) -> None:
+        (said,) = faults(servers("a: {address: '10.0.0.1:80'}"))
+        found = "servers.a.address: found '10.0.0.1:80'; allowed: an IPv4 or IPv6 address, without a port"
+        self.assertEqual(said, f"a.yaml:10: {found}")
+
+    def test_names(self) -> None:
+        """What a table shows as a column, and a command takes as a word."""
+        for name, shown in (("we b", "we b"), ("a\\nb", "a\\nb"), ("", ""), ("none", "none")):
+            (said,) = faults(servers(f'"{name}": {{address: 10.0.0.9}}', "a: {address: 10.0.0.1}"))
+            allowed = "one word of printable characters, and not 'none'"
+            self.assertEqual(said, f"a.yaml:10: servers: found the name '{shown}'; allowed: {allowed}")
+
     def test_a_name_that_looks_like_an_address(self) -> None:
         (said,) = faults(servers("'10.0.0.7': {address: 10.0.0.5}", listed="{address: 10.0.0.7}"))
         place = "a.yaml:11: sites.a.example.test.servers[0]"

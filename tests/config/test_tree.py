@@ -35,6 +35,14 @@ class SyntaxTests(SynchronousTestCase):
         said = "not YAML: did not find expected ',' or ']' (while parsing a flow sequence, begun in line 2)"
         self.one("dns:\n  listen: [a\nb: c\n", f"a.yaml:3: {said}")
 
+    def test_indentation(self) -> None:
+        """What YAML says of it tells nobody where to look."""
+        said = "not YAML: did not find expected key (while parsing a block mapping, begun in line 1)"
+        self.one("dns: {}\n  sites: {}\n", f"a.yaml:2: {said}; is it indented like its neighbours?")
+        said = "not YAML: mapping values are not allowed in this context; is it indented like its neighbours"
+        for text in ("dns: 1\n  sites: {}\n", "dns:\n  welcome: 220: hello\n"):
+            self.one(text, f"a.yaml:2: {said}, and is text with ': ' in quotes?")
+
     def test_control_character(self) -> None:
         self.one("dns: a\nb: \x00\n", "a.yaml:2: character U+0000 cannot be in a YAML file")
 

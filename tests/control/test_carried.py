@@ -73,9 +73,10 @@ class RowTests(SynchronousTestCase):
         )
         beta = world.server("beta")
         self.assertEqual((beta["state"], beta["ditched"], beta["threshold"]), ("failed", 1, 1))
-        self.assertEqual(beta["retried_at"], UNIX + 5 + 60)
+        self.assertEqual((beta["failure"], beta["retried_at"]), ("port 80: No route to host", UNIX + 5 + 60))
         alpha = world.server("alpha")
         self.assertEqual((alpha["address"], alpha["port"], alpha["retried_at"]), ("10.0.0.1", 80, None))
+        self.assertIsNone(alpha["failure"])
         self.assertEqual((alpha["connections"], alpha["opening"], alpha["max_connections"]), (1, 0, 2))
 
     def test_one_that_has_left_the_file(self) -> None:
@@ -189,10 +190,16 @@ class AlarmTests(SynchronousTestCase):
         world = World()
         world.fail("beta")
         world.clock.advance(18)
-        self.assertEqual(world.carried.alarms(), ["server beta: failed, 1 ditched in a row; tested in 42.0s"])
+        self.assertEqual(
+            world.carried.alarms(),
+            ["server beta: failed, 1 ditched in a row (port 80: No route to host); tested in 42.0s"],
+        )
         world.clock.advance(42)
         world.state.reclaim(limit=9)
-        self.assertEqual(world.carried.alarms(), ["server beta: failed, and is tested with the next connection"])
+        self.assertEqual(
+            world.carried.alarms(),
+            ["server beta: failed (port 80: No route to host), and is tested with the next connection"],
+        )
         world.order("out_of_service", name="beta")
         self.assertEqual(world.carried.alarms(), [])
 

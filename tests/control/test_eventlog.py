@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, cast
 
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
@@ -22,7 +22,7 @@ from appliance.balancing.events import (
 )
 from appliance.control import EventLog
 from appliance.control.eventlog import MOST_A_MINUTE, MOST_AT_ONCE
-from appliance.events import Event, Override
+from appliance.events import Event, Override, Pinned
 
 VIRTUAL = "www.example.test:80:0"
 CLIENT = {"site": "www.example.test", "bind_id": 2, "client": IPv4Network("203.0.113.7")}
@@ -38,9 +38,9 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "server-failed: alpha, its test failed; tested in 60 s",
     ),
     (
-        ServerFailed(at=5, server="alpha", ditched=8, again=True, retry_at=5.5),
+        ServerFailed(at=5, server="alpha", ditched=8, again=True, reason="port 80: no answer in time", retry_at=5.5),
         "error",
-        "server-failed: alpha, its test failed; tested in 0.5 s",
+        "server-failed: alpha, its test failed (port 80: no answer in time); tested in 0.5 s",
     ),
     (ServerTested(at=5, server="alpha"), "info", "server-tested: alpha gets one connection, which decides"),
     (ServerBack(at=5, server="alpha"), "info", "server-back: alpha answers again"),
@@ -99,6 +99,13 @@ class EventLogTests(SynchronousTestCase):
             [written] = [each for each in self.written if each["log_namespace"].endswith("EventLog")]
             self.assertEqual(written["log_level"], LogLevel.lookupByName(level))
             self.assertEqual(self.said(), [line])
+
+    def test_an_address_for_good(self) -> None:
+        """One of the file cannot be unpinned."""
+        address = IPv4Address("203.0.113.9")
+        for static, words in ((True, "until the file says something else"), (False, "until it is unpinned")):
+            self.log(Pinned(at=5, site="www.example.test", address=address, static=static))
+            self.assertEqual(self.said(), [f"address-pinned: 203.0.113.9 for www.example.test, {words}"])
 
     def test_all_events_have_one(self) -> None:
         kinds = {kind for kind in vars(balancing).values() if isinstance(kind, type) and issubclass(kind, Event)}

@@ -93,7 +93,10 @@ class SubjectTests(SynchronousTestCase):
             ("10.0.0.77", "'appliance servers'"),
             ("2001:db8::1", "'appliance servers'"),
             ("no.example.test:80", "there is mail.example.test"),
-            ("192.0.2.1:80", "nobody holds 192.0.2.1"),
+            (
+                "192.0.2.1:80",
+                "no server 192.0.2.1:80, which 'appliance real 192.0.2.1:80 in-service' makes; nobody holds",
+            ),
             ("www.example.test:81", "there is www.example.test:53/udp:0"),
         ):
             code, message = self.refused(world, text)

@@ -114,7 +114,7 @@ class World:
             route = self.begin(client)
             assert isinstance(route, Route), route
             while isinstance(route, Route) and route.server.name == name:
-                failed = self.state.carrying.failed(route.ticket)
+                failed = self.state.carrying.failed(route.ticket, "port 80: No route to host", refused=False)
                 if not isinstance(failed, Route):
                     break
                 route = failed

@@ -34,7 +34,10 @@ class FailureTests(BalancedCase):
         row = self.row("servers", server="alpha")
         self.assertEqual((row["operational"], row["ditched_total"], row["backup"]), ("failed", 1, "spare"))
         self.assertEqual(self.row("virtuals", **PUBLIC)["state"], "in-service")
-        self.assertRegex(self.appliance("status"), r"(?m)^ALARM  server alpha: failed, 1 ditched in a row; tested in ")
+        why = rf"\(port {self.alpha.port}: Connection refused\)"
+        self.assertRegex(
+            self.appliance("status"), rf"(?m)^ALARM  server alpha: failed, 1 ditched in a row {why}; tested in "
+        )
         self.alpha.rise()
         self.back("alpha")
         self.assertEqual([self.ask() for _ in range(3)], ["alpha"] * 3)

@@ -70,6 +70,11 @@ class Setting(TestCase):
         self.values["server_port"] = self.server.getsockname()[1]
         self.write()
 
+    def status(self) -> str:
+        words = [sys.executable, "-m", "appliance.commands", "--control", f"{self.folder}/state/control.sock", "status"]
+        done = subprocess.run(words, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
     def write(self, **values: object) -> None:
         self.values.update(values)
         self.file.write_text(CONFIGURATION.format(**self.values))
@@ -171,11 +176,17 @@ class RunTests(Setting):
         """The errors are in the log; what ran before runs on."""
         running = self.run_it().started()
         good = self.file.read_text()
-        self.file.write_text(good.replace("servers: [one]", "servers: [eno]").replace("sites:", "seits:"))
+        self.file.write_text(good.replace("base: 10s", "base: soon").replace("sites:", "seits:"))
         running.hang_up()
         running.wait_for("reload-refused: ")
         self.assertIn("seits", running.output())
         self.assertIn("NOERROR", self.dig("www.example.test"))
+        said = r"ALARM  the last reload was refused, and a start would be: .*'soon'.*\(and 1 more\)"
+        self.assertRegex(self.status(), said)
+        self.file.write_text(good)
+        running.hang_up()
+        running.wait_for("reloaded")
+        self.assertIn("all is well", self.status())
 
     def test_a_reload_whose_port_is_in_use(self) -> None:
         """Refused as a whole: the old listeners go on."""
