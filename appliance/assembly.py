@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -29,10 +28,9 @@ from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, servers_of, site_names
+from appliance.shared import SharedState, site_names
 from appliance.store import MemoryJournal, bounds_of, journal_of
 from appliance.transfers import ZoneTransfers
-from appliance.views import flow_row
 from appliance.vitals import ThisMachine, Vitals
 
 _ONLY_AT_START = (
@@ -92,8 +90,7 @@ class Appliance(Service):
             self.state,
             name=config.name,
             version=__version__,
-            flows=lambda: [flow_row(flow) for flow in self.nat.connections()],
-            counters=lambda: attrs.asdict(self.nat.counters),
+            carrier=lambda: self.nat,
             asked=lambda: self.nameserver.happened if self.nameserver is not None else {},
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,
@@ -119,7 +116,7 @@ class Appliance(Service):
     def _make_nat(self, state: SharedState) -> DataPath:
         self.nat = Nat(self._reactor, state, state.carrying)
         state.carrying.proceed = self.nat.proceed
-        state.carrying.reset = self.nat.abort_server
+        state.carrying.reset, state.carrying.live = self.nat.abort_server, self.nat.tickets
         return self.nat
 
     def startService(self) -> None:
@@ -187,7 +184,7 @@ class Appliance(Service):
         """What the configuration uses an address for, so that no site may be pinned to it."""
         if any(endpoint.address == address for endpoint in self.config.dns.listen):
             return "where the name server listens"
-        if any(each.address == address for site in self.config.sites.values() for each in servers_of(site)):
+        if any(row.address == address for row in self.state.carrying.servers()):
             return "the address of a server; traffic to it would come back to the appliance"
         return None
 

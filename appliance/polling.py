@@ -83,6 +83,14 @@ class Poll:
         """Idempotent."""
         self._leave(writer, _OUT)
 
+    def watch(self, owner: typing.Any) -> None:
+        """Its ``connectionLost`` alone is called, when its peer has gone; not for one that reads or writes here."""
+        self._want(owner, select.EPOLLERR)
+
+    def unwatch(self, owner: typing.Any) -> None:
+        """Idempotent."""
+        self._leave(owner, select.EPOLLERR)
+
     def forget(self, owner: typing.Any) -> None:
         """
         Its descriptor is about to be closed, by which the kernel forgets it, too: no call to the kernel is needed.

@@ -30,7 +30,6 @@ class Reaper(Service):
         self._clock = clock
         self._state = state
         self._call: IDelayedCall | None = None
-        state.subscribe(lambda event: self._look_again())
         state.call_when_nearer(self._look_again)
 
     def startService(self) -> None:

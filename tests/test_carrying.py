@@ -5,9 +5,12 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from appliance.balancing import Route
+from appliance.balancing.events import VirtualFailed
 from appliance.errors import BalancingError
 from appliance.events import Override
 from appliance.model import Site
+from appliance.reaper import Reaper
 from appliance.shared import overrides, servers_of
 from tests.control.world import PREFERENCES, WWW, World
 
@@ -102,6 +105,25 @@ class OrderTests(SynchronousTestCase):
 
 
 class FailureTests(SynchronousTestCase):
+    def test_what_befalls_many(self) -> None:
+        """A server that many sites share fails: who waits for deadlines looks for the next one but a few times."""
+        shared = attrs.evolve(WWW.servers[0], threshold=1, retries=1)
+        sites = [
+            attrs.evolve(WWW, name=f"s{number}.example.test", servers=(shared,), instances=()) for number in range(100)
+        ]
+        world = World(sites=tuple(sites))
+        reaper = Reaper(world.clock, world.state)
+        reaper.startService()
+        self.addCleanup(reaper.stopService)
+        looks: list[float | None] = []
+        look = world.state.next_deadline
+        self.patch(world.state, "next_deadline", lambda: looks.append(look()))
+        route = world.state.carrying.begin(sites[0].name, 80, 1, shared.name)
+        assert isinstance(route, Route)
+        world.state.carrying.failed(route.ticket, "no answer", refused=False)
+        self.assertGreater(sum(isinstance(event, VirtualFailed) for event in world.heard), 99)
+        self.assertLess(len(looks), 9)
+
     def test_connections_of_a_server_that_fails(self) -> None:
         """They are reset where its configuration says so, of an instance's servers too."""
         reset = attrs.evolve(PREFERENCES.servers[0], threshold=1, retries=1, reset_on_failure=True)

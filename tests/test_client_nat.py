@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.model import Transport
 from appliance.ports import Block, Counts, Level
 from appliance.reaper import Reaper
-from tests.control.world import SNAT, World
+from tests.control.world import SNAT, WWW, World
+from tests.test_shared import zones
 
 
 class QuietTests(SynchronousTestCase):
@@ -57,3 +59,22 @@ class QuietTests(SynchronousTestCase):
         self.clock.advance(30)
         self.assertIs(self.counts().level, Level.OK)
         self.assertEqual(self.counts().since, since + SNAT.quarantine)
+
+
+class GoneTests(SynchronousTestCase):
+    def test_of_a_site_that_is_gone(self) -> None:
+        """A reload takes both away: clients who still come to the site's address are carried as they were before."""
+        world = World(sites=(attrs.evolve(WWW, client_nat=SNAT.name),))
+        world.lease(WWW.name)
+        state = world.state
+        state.configure({"public": world.pool}, {}, zones())
+        block = state.carrying.take_source(SNAT.name, Transport.TCP)
+        assert block is not None
+        self.assertEqual([pool.name for pool, *_ in state.carrying.nat_pools()], [SNAT.name] * 2)
+        state.carrying.give_source(SNAT.name, Transport.TCP, block)
+        for _ in range(9):
+            world.clock.advance(999)
+            state.reclaim(limit=9)
+        state.configure({"public": world.pool}, {}, zones())
+        self.assertEqual(state.carrying.nat_pools(), [])
+        self.assertIsNone(state.carrying.take_source(SNAT.name, Transport.TCP))

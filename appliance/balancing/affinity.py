@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from appliance.balancing.choosing import is_held_by
 from appliance.balancing.premises import Port, Premises
 from appliance.balancing.real import FULL, Real
-from appliance.balancing.ticket import Ticket
+from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.virtual import Home, Section, Virtual
 from appliance.model import UDP_KEYS, Transport
 
@@ -38,8 +39,8 @@ class Ties:
 
     __slots__ = ("company", "counted", "section")
 
-    def __init__(self, counted: Premises | None) -> None:
-        self.counted = counted
+    def __init__(self) -> None:
+        self.counted: Premises | None = None
         self.section: Section | None = None
         self.company: Company | None = None
 
@@ -96,10 +97,23 @@ class Affinity:
     # -- counting ----------------------------------------------------------------------------------------------------
 
     def begun(self, ticket: Ticket, place: Premises) -> None:
-        """Count it for its client, where that is limited."""
-        if place.site.max_per_client:
+        """Count it for its client, where that is limited; also one that is live since before it was."""
+        if not place.site.max_per_client:
+            return
+        ties = ticket.ties = ticket.ties or Ties()
+        if ties.counted is None:
+            ties.counted = place
             place.clients[ticket.client] = place.clients.get(ticket.client, 0) + 1
-            ticket.ties = Ties(place)
+
+    def begun_before(self, live: Tickets, unlimited: Iterable[Premises]) -> None:
+        """
+        Count those that are live already, where one of these sites limits its clients now.
+
+        :param unlimited: those that did not before.
+        """
+        for ticket in live if any(place.site.max_per_client for place in unlimited) else ():
+            if ticket.state is not State.OVER:
+                self.begun(ticket, ticket.virtual.section.place)
 
     def given(self, ticket: Ticket, buddies: frozenset[int] | None) -> None:
         """It has a server now, or another one."""
@@ -107,13 +121,13 @@ class Affinity:
         place = section.place
         ties = ticket.ties
         if place.site.sticky > 0 or ticket.virtual.transport is Transport.UDP:
-            ties = ticket.ties = ties or Ties(None)
+            ties = ticket.ties = ties or Ties()
             if ties.section is None:
                 ties.section = section
                 section.homes.setdefault(ticket.client, Home()).count += 1
             ties.section.homes[ticket.client].real = ticket.real
         if buddies is not None and (ties is None or ties.company is None):
-            ties = ticket.ties = ties or Ties(None)
+            ties = ticket.ties = ties or Ties()
             key = buddies, ticket.client
             company = ties.company = place.company.setdefault(key, Company(place, key))
             company.by_port.setdefault(ticket.key & UDP_KEYS - 1, OrderedDict())[ticket] = None

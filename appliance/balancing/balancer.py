@@ -10,17 +10,14 @@ from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
 from appliance.balancing.queues import port_at, route_of
 from appliance.balancing.real import Real
-from appliance.balancing.rows import client_rows, server_rows, virtual_rows
-from appliance.balancing.ticket import State, Ticket
+from appliance.balancing.rows import Shown
+from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.values import (
-    ClientRow,
     Decision,
     Override,
     Refused,
     Route,
-    ServerRow,
     Turned,
-    VirtualRow,
     Wait,
     Why,
 )
@@ -32,11 +29,10 @@ _PAUSE = 1.0
 _MOST_HOLDS = 1000
 """Clients that are let go at once: a few milliseconds of work."""
 
-_OPENING, _OPEN, _OVER = State.OPENING, State.OPEN, State.OVER
-_PORT = UDP_KEYS - 1
+_OPENING, _OPEN, _OVER, _PORT = State.OPENING, State.OPEN, State.OVER, UDP_KEYS - 1
 
 
-class Balancer:
+class Balancer(Shown):
     """
     The virtual and real servers of all sites.
 
@@ -45,12 +41,11 @@ class Balancer:
     returned by the next ``ended`` or ``due``, and ``next_deadline`` says so.
 
     Costs: O(servers of the instance) for a new connection, nothing that grows with connections or clients; O(log n) of
-    its assignments where a port has some.  A change of a server's state, or of the configuration, costs O(virtual
-    servers that it concerns).
+    its assignments where a port has some.  A change of a server, or of the file, costs O(virtual servers concerned).
     """
 
     def __init__(self) -> None:
-        self._board = Board()
+        super().__init__(Board())
         self._changing = Changing(self._board)
         self._places = self._board.places
         self._queues = self._board.queues
@@ -226,7 +221,9 @@ class Balancer:
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
-    def configure(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
+    def configure(
+        self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float, live: Tickets = ()
+    ) -> None:
         """
         Take over a configuration; what remains keeps its counts, states, queues and clients.
 
@@ -234,8 +231,11 @@ class Balancer:
         changed, or whose subject is gone, end.
 
         :param servers: the named ones; those that a site lists inline are in its ``servers``.
+        :param live: all tickets; they are looked at only where a site limits its clients that did not before.
         """
+        unlimited = {place for place in self._places.values() if not place.site.max_per_client}
         self._changing.configure(sites, servers, now)
+        self._board.affinity.begun_before(live, unlimited)
 
     def override(self, subject: str, setting: str, value: str | None, now: float) -> Override | None:
         """
@@ -268,20 +268,6 @@ class Balancer:
     def overrides(self) -> list[Override]:
         """All that hold, in an order in which they can be restored."""
         return self._changing.overrides()
-
-    # -- for people ------------------------------------------------------------------------------------------------
-
-    def virtuals(self, now: float) -> list[VirtualRow]:
-        """By site, as configured; O(virtual servers)."""
-        return virtual_rows(self._board)
-
-    def servers(self, now: float) -> list[ServerRow]:
-        """By name; O(servers)."""
-        return server_rows(self._board, now)
-
-    def clients(self, now: float) -> list[ClientRow]:
-        """Who is assigned to what; O(assignments and clients that are held)."""
-        return client_rows(self._board, now)
 
     def happened(self) -> list[Event]:
         """The events since the last call."""

@@ -26,6 +26,9 @@ class Links:
     def __init__(self, reals: Mapping[str, Real], places: Mapping[str, Premises]) -> None:
         self._reals = reals
         self._places = places
+        # What one call of arrange() has found out of each server already: a thousand sites may share one.
+        self._takers: dict[Real, Real | None] = {}
+        self._tested: dict[Real, list[Real]] = {}
 
     # -- what may ever be used -------------------------------------------------------------------------------------
 
@@ -114,6 +117,8 @@ class Links:
         :return: those whose state is another now, with the former one.
         """
         concerned = list(dict.fromkeys(virtuals))
+        self._takers.clear()
+        self._tested.clear()
         for virtual in concerned:
             virtual.chooser.arrange(self._stands(virtual))
         changed = []
@@ -130,7 +135,13 @@ class Links:
         return [(real, self._taker(real)) for real in virtual.bound]
 
     def _taker(self, real: Real) -> Real | None:
-        """Who takes the new connections of ``real``: the first of its chain that does; without a weight it has none."""
+        """Who takes the new connections of ``real``."""
+        if real not in self._takers:
+            self._takers[real] = self._find_taker(real)
+        return self._takers[real]
+
+    def _find_taker(self, real: Real) -> Real | None:
+        """The first of its chain that does; without a weight it has none."""
         for following in self._chain(real):
             if following.takes():
                 return following
@@ -139,7 +150,12 @@ class Links:
         return None
 
     def _testers(self, virtual: Virtual) -> list[Real]:
-        return [real for real in self._with_backups(virtual.bound) if real.is_tested()]
+        """Those of its servers and their backups that are tested."""
+        tested = self._tested
+        for real in virtual.bound:
+            if real not in tested:
+                tested[real] = [each for each in self._chain(real) if each.is_tested()]
+        return [each for real in virtual.bound for each in tested[real]]
 
     def _choose_tiers(self, virtual: Virtual) -> None:
         tiers, general = [virtual.chooser], virtual.general

@@ -7,6 +7,7 @@ An instance that was made has no servers and no clients until some are bound and
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 import attrs
 
@@ -17,6 +18,8 @@ from appliance.balancing.real import Real
 from appliance.balancing.subjects import endpoint_of, named_after, split_virtual, virtual_text
 from appliance.errors import BalancingError
 from appliance.model import Instance, Service, Site, Transport
+
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 def make_server(board: Board, name: str) -> str:
@@ -30,6 +33,9 @@ def make_server(board: Board, name: str) -> str:
     endpoint = endpoint_of(name)
     if endpoint is None:
         raise BalancingError("invalid", f"found {name!r}; allowed: ADDRESS or ADDRESS:PORT", field="server")
+    address = endpoint[0]
+    if address.is_multicast or address.is_unspecified or address == _BROADCAST:
+        raise BalancingError("invalid", f"{address} is not the address of one host", field="address")
     server = named_after(*endpoint)
     for real in board.reals.values():
         if not real.gone and (real.name == server.name or (real.server.address, real.port) == endpoint):

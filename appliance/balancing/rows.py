@@ -4,13 +4,41 @@ What people see of servers and clients.
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Callable
 from ipaddress import IPv4Network
+from typing import Any
 
+from appliance.balancing.behaviour import Held
 from appliance.balancing.board import Board
 from appliance.balancing.real import Real
 from appliance.balancing.values import Administrative, ClientRow, Operational, ServerRow, VirtualRow
-from appliance.balancing.virtual import Virtual
+from appliance.balancing.virtual import Section, Virtual
+
+Place = Callable[[str], Any]
+Where = tuple[Any, int, int]
+MOST = 1 << 32
+"""More rows than there can be."""
+
+
+class Shown:
+    """What people may ask."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def virtuals(self, now: float) -> list[VirtualRow]:
+        """By site, as configured; O(virtual servers)."""
+        return virtual_rows(self._board)
+
+    def servers(self, now: float) -> list[ServerRow]:
+        """By name; O(servers)."""
+        return server_rows(self._board, now)
+
+    def clients(self, now: float, place: Place = str, after: Where | None = None, limit: int = MOST) -> list[ClientRow]:
+        """Who is assigned to what; O(what the virtual servers of these rows have, and clients that are held)."""
+        return client_rows(self._board, now, place, after, limit)
 
 
 def virtual_rows(board: Board) -> list[VirtualRow]:
@@ -21,18 +49,34 @@ def server_rows(board: Board, now: float) -> list[ServerRow]:
     return [_server_row(board.reals[name], now) for name in sorted(board.reals)]
 
 
-def client_rows(board: Board, now: float) -> list[ClientRow]:
-    """By hand or configuration first, then by behaviour; those in the order of the virtual servers."""
-    rows = [
-        ClientRow(client=client, virtual=virtual.name, by=by, ends_in=math.inf)
-        for virtual in board.virtuals()
-        for client, (_, by) in sorted(virtual.clients.items())
-    ]
-    for held in board.conduct.held():
-        section = held.place.sections.get(held.bind_id)
-        for virtual in section.virtuals if section is not None and held.until > now else ():
-            client = IPv4Network(held.client)
-            rows.append(ClientRow(client=client, virtual=virtual.name, by="behaviour", ends_in=held.until - now))
+def client_rows(board: Board, now: float, place: Place, after: Where | None, limit: int) -> list[ClientRow]:
+    """
+    By virtual server, client and prefix length; rows are made for none but those that are returned.
+
+    :param place: sorts virtual servers by their names.
+    :param after: only what comes after this: a place, a client's address, and the length of its prefix.
+    """
+    held: dict[Section, list[Held]] = {}
+    for each in board.conduct.held():
+        section = each.place.sections.get(each.bind_id)
+        if section is not None and each.until > now:
+            held.setdefault(section, []).append(each)
+    virtuals = [(place(each.name), each) for each in board.virtuals() if each.clients or each.section in held]
+    rows: list[ClientRow] = []
+    for at, virtual in sorted(virtuals, key=lambda each: each[0]):
+        if after is not None and at < after[0]:
+            continue
+        entries = [
+            (int(client.network_address), client.prefixlen, by, math.inf) for client, (_, by) in virtual.clients.items()
+        ]
+        entries += [(each.client, 32, "behaviour", each.until - now) for each in held.get(virtual.section, ())]
+        if after is not None and at == after[0]:
+            entries = [entry for entry in entries if entry[:2] > after[1:]]
+        for client, length, by, ends_in in heapq.nsmallest(limit - len(rows), entries):
+            prefix = IPv4Network((client, length))
+            rows.append(ClientRow(client=prefix, virtual=virtual.name, by=by, ends_in=ends_in))
+        if len(rows) == limit:
+            break
     return rows
 
 

@@ -87,7 +87,7 @@ def endpoint_of(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
     """ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; without a port it is 0.  None for anything else."""
     host, colon, port = text.rpartition(":")
     if colon and (host.count(":") == 0 or host.startswith("[")):
-        if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        if not 1 <= number_of(port) <= 65535:
             return None
         text, number = host.removeprefix("[").removesuffix("]"), int(port)
     else:
@@ -96,6 +96,11 @@ def endpoint_of(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
         return ip_address(text), number
     except (AddressValueError, ValueError):
         return None
+
+
+def number_of(text: str) -> int:
+    """-1: it is none, or longer than any of ours; Python refuses to read those of thousands of digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
 def named_after(address: IPv4Address | IPv6Address, port: int) -> Server:
@@ -111,10 +116,8 @@ def split_virtual(board: Board, text: str) -> tuple[Premises, int, Transport, in
         raise BalancingError("not-found", f"no site {site!r}; there is {_listed(board.places)}", field="virtual")
     port, bind_id = (*rest, "0", "0")[:2] if len(rest) < 2 else (rest[0], rest[1])
     port, _, protocol = port.partition("/")
-    numbers = [
-        int(part) if part.isascii() and part.isdigit() and int(part) < UDP_KEYS else -1 for part in (port, bind_id)
-    ]
-    if len(rest) > 2 or min(numbers) < 0 or protocol not in ("", "tcp", "udp"):
+    numbers = number_of(port), number_of(bind_id)
+    if len(rest) > 2 or min(numbers) < 0 or max(numbers) >= UDP_KEYS or protocol not in ("", "tcp", "udp"):
         raise BalancingError("invalid", f"found {text!r}; allowed: SITE[:PORT[/udp][:BIND]]", field="virtual")
     return place, numbers[0], Transport(protocol or "tcp"), numbers[1]
 
@@ -219,7 +222,7 @@ def prefix_of(text: str) -> IPv4Network:
 
 
 def _number(setting: str, value: str, least: int, most: int) -> str:
-    if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+    if not least <= number_of(value) <= most:
         message = f"{setting}: found {value!r}; allowed: {least} to {most}"
         raise BalancingError("invalid", message, field=setting)
     return str(int(value))

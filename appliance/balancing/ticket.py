@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 import typing
+from collections.abc import Iterable
 
 from appliance.model import Instance, Server
 
@@ -98,3 +99,5 @@ class Ticket:
 
 
 _NONE: frozenset[Real] = frozenset()
+
+Tickets = Iterable[Ticket]

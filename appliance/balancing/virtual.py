@@ -67,9 +67,8 @@ class Section:
         self.watch: Watch | None = None
 
     def count_places(self) -> None:
-        """Its places are those of its servers together, and of the general ones while it spills to them; each once."""
-        servers = {real for virtual in self.virtuals for real in virtual.bound}
-        servers |= {real for virtual in self.virtuals if virtual.spills for real in virtual.general.bound}
+        """Those of all who have some for its virtual servers, each once; an instance that lends keeps its own."""
+        servers = {real for virtual in self.virtuals for real in virtual.with_places()}
         self.places = sum(real.server.queue for real in servers)
 
 
@@ -189,6 +188,15 @@ class Virtual:
         """Who takes its new connections as things are, whether it has room or not."""
         for tier in self.tiers:
             yield from tier.members
+
+    def with_places(self) -> Iterator[Real]:
+        """Its own servers, the general ones while it spills to them, and any backup that takes connections for them."""
+        yield from self.bound
+        if self.spills:
+            yield from self.general.bound
+        for tier in self.tiers:
+            if tier is not self.lent:
+                yield from tier.members
 
     def refusal(self, client: int) -> Refused | Turned | None:
         """What ``client`` gets here in place of a server, whatever the servers."""

@@ -5,20 +5,23 @@ What people and programs may ask about balancing and client NAT pools; nothing h
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Network
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
 
 import attrs
 
 from appliance.balancing import Administrative, ClientRow, Operational, Override, VirtualRow, VirtualState
 from appliance.control.subjects import Subject, Subjects
 from appliance.control.words import Row, client_place, virtual_place
-from appliance.model import Address, Transport
-from appliance.ports import Level
+from appliance.model import Address, NatPool, Transport
+from appliance.ports import Level, Pairs
 from appliance.shared import SharedState
 from appliance.views import client_row, nat_pool_row, server_row, span, virtual_row
 
+MOST_LOOKED_AT = 64
+"""Addresses of client NAT pools that a look at the alarms tries, or one of each: a fraction of a millisecond."""
 MOST_NAMED = 8
 """Failed servers, and failed virtual servers, that an alarm names; the rest is counted."""
 
@@ -28,12 +31,19 @@ Wall = Callable[[float], float]
 class Carried:
     """
     :param unix: makes what turns an instant of the process's clock into Unix time.
+    :param absent: says which of some addresses the host has not.
     """
 
-    def __init__(self, state: SharedState, unix: Callable[[], Wall]) -> None:
+    def __init__(
+        self,
+        state: SharedState,
+        unix: Callable[[], Wall],
+        absent: Callable[[Iterable[IPv4Address]], Sequence[IPv4Address]] = lambda addresses: (),
+    ) -> None:
         self._state = state
         self._carrying = state.carrying
         self._unix = unix
+        self._absent = absent
         self._subjects = Subjects(state)
 
     # -- lists -----------------------------------------------------------------------------------------------------
@@ -81,14 +91,14 @@ class Carried:
 
     def clients(self, *, after: str = "", limit: int) -> list[Row]:
         """
-        Who is assigned to what, by virtual server and client; O(all of them).
+        Who is assigned to what, by virtual server and client.
 
         Those of the file that a person took out are here too.
 
         :param after: only what comes after this row, given as its ``virtual client``.
         """
         bound = client_place(after) if after else None
-        rows = self._carrying.clients()
+        rows = self._carrying.clients(virtual_place, bound, limit)
         count = len(rows)
         rows += [taken_out(each) for each in self._carrying.overrides() if each.value == "unassigned"]
         placed = ((place_of_client(row), index) for index, row in enumerate(rows))
@@ -117,7 +127,7 @@ class Carried:
 
     def alarms(self) -> list[str]:
         """
-        Failed servers, failed virtual servers, and client NAT pools with little left.
+        Failed servers, failed virtual servers, and client NAT pools with little left, or that are not on this host.
 
         What a person took out of service is no alarm.
         """
@@ -128,7 +138,10 @@ class Carried:
             why = "failed: nothing that is available to it takes new connections"
             found += _few("virtual server", [(name, why) for name in failed])
         now = self._state.now()
-        for config, transport, counts in self._carrying.nat_pools():
+        rows = self._carrying.nat_pools()
+        for config, transport, counts in rows:
+            if transport is Transport.TCP:  # they are the same for UDP
+                found += self._nowhere(config, max(1, 2 * MOST_LOOKED_AT // len(rows)))
             pool = f"client NAT pool {config.name}, {transport.value}"
             if counts.level is Level.EXHAUSTED:
                 since = span(now - counts.since)
@@ -136,6 +149,19 @@ class Carried:
             elif counts.level is Level.LOW:
                 found.append(f"{pool}: low; {counts.taken} pairs in use, {counts.resting} rest, {counts.free} free")
         return found
+
+    def _nowhere(self, pool: NatPool, most: int) -> Iterator[str]:
+        """Connections that would come from these, of the first ``most``, are refused."""
+        addresses = Pairs(pool).addresses()
+        looked_at = list(itertools.islice(addresses, most))
+        absent = self._absent(looked_at)
+        if absent:
+            first = "" if next(addresses, None) is None else "first "
+            yield (
+                f"client NAT pool {pool.name}: {len(absent)} of its {first}{len(looked_at)} addresses are not on this "
+                f"host, {absent[0]} among them: connections cannot come from there; add them to an interface, or take "
+                "them out of the pool"
+            )
 
     def _failed_servers(self) -> list[tuple[str, str]]:
         failed = []

@@ -79,10 +79,10 @@ _BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
     ServerDrained: ("server-drained", "{event}: {server} has no connection left", _INFO),
     VirtualFailed: (
         "virtual-failed",
-        "{event}: {virtual}, for nothing that is available to it takes new connections",
+        "{event}: {virtual}, for nothing that is available to it takes new connections{more}",
         _ERROR,
     ),
-    VirtualBack: ("virtual-back", "{event}: {virtual} takes connections again", _INFO),
+    VirtualBack: ("virtual-back", "{event}: {virtual} takes connections again{more}", _INFO),
     QueueFull: ("queue-full", "{event}: {virtual} refuses connections, for all waiting places are taken{more}", _WARN),
     ClientAssigned: ("client-assigned", "{event}: {client} to instance {bind_id} of {site}: {reason}{more}", _INFO),
     ClientReleased: ("client-released", "{event}: {client} from instance {bind_id} of {site}{more}", _INFO),
@@ -92,25 +92,31 @@ _BY_STRANGERS = (QueueFull, ClientAssigned, ClientReleased)
 """Many clients together can cause these as often as they like."""
 MOST_A_MINUTE = 10
 """Of the lines of one kind that strangers can cause."""
+_BY_CROWDS = (VirtualFailed, VirtualBack)
+"""As many as share a server have these at one instant, and the reactor would do nothing but write for long."""
+MOST_AT_ONCE = 20
+"""Of the lines of one kind, within a second: a millisecond of work.  Alarms and lists have them all."""
 
 
 @attrs.define
 class _Ration:
     """
-    Some lines of one kind a minute, and how many were kept back.
+    Some lines of one kind, and how many were kept back.
 
-    :param began_at: when the minute began.
+    :param most: so many in ``span`` seconds, which began at ``began_at``.
     """
 
+    most: int
+    span: float
     began_at: float = -math.inf
     written: int = 0
     kept_back: int = 0
 
     def allows(self, at: float) -> bool:
-        if at - self.began_at >= 60.0:
+        if at - self.began_at >= self.span:
             self.began_at, self.written = at, 0
         self.written += 1
-        if self.written > MOST_A_MINUTE:
+        if self.written > self.most:
             self.kept_back += 1
             return False
         return True
@@ -127,7 +133,10 @@ class EventLog:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._rations: dict[type[Event], _Ration] = {kind: _Ration() for kind in _BY_STRANGERS}
+        self._rations: dict[type[Event], _Ration] = {
+            **{kind: _Ration(MOST_A_MINUTE, 60.0) for kind in _BY_STRANGERS},
+            **{kind: _Ration(MOST_AT_ONCE, 1.0) for kind in _BY_CROWDS},
+        }
 
     def __call__(self, event: Event) -> None:
         if type(event) in _BALANCING:

@@ -213,6 +213,8 @@ class Orders:
         :raises RequestError: ``problem``, where a name says nothing that can be made.
         """
         prefix = "server" if kind == REAL else "virtual"
+        if kind == REAL:
+            self._subjects.refuse_circle(name)
         try:
             rows = self._order(f"{prefix} {name}", {"made": "yes", **settings})
         except BalancingError as hindrance:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import Any, Protocol
 
+import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from appliance.control.carried import Carried
 from appliance.control.explaining import explain
-from appliance.control.words import Row, address_of, in_seconds, place_of
+from appliance.control.words import Row, address_of, in_seconds, is_number, place_of
 from appliance.errors import RequestError
 from appliance.leasing import Lease
 from appliance.model import Address, Site
 from appliance.shared import SharedState
-from appliance.views import lease_row, pin_row, pool_row, site_row
+from appliance.views import flow_row, lease_row, pin_row, pool_row, site_row
 
 Find = Callable[[Address, float | None], Deferred[list[Row]]]
 
@@ -52,11 +54,23 @@ class Vitals(Protocol):
         """What somebody has to look at."""
 
 
+class Carrier(Protocol):
+    """What is said of traffic; :class:`appliance.nat.Nat` says it."""
+
+    @property
+    def counters(self) -> Any:
+        """What could not be carried since the start, an attrs value."""
+
+    def count(self) -> int: ...
+    def absent(self, addresses: Iterable[IPv4Address]) -> Sequence[IPv4Address]: ...
+    def connections(self, after: int, limit: int) -> Sequence[Any]:
+        """As :func:`~appliance.views.flow_row` takes them."""
+
+
 class Reading:
     """
     :param name: of this appliance.
-    :param flows: what the NAT carries now, as rows.
-    :param counters: what the NAT could not carry since the start, by kind.
+    :param carrier: the NAT, when it is there.
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
     :param vitals: how busy machine and process are; None: nobody looks.
@@ -70,8 +84,7 @@ class Reading:
         *,
         name: str,
         version: str,
-        flows: Callable[[], list[Row]],
-        counters: Callable[[], Mapping[str, int]],
+        carrier: Callable[[], Carrier],
         asked: Callable[[], Mapping[str, int]],
         find: Find | None,
         wall: Callable[[], float] = time.time,
@@ -81,8 +94,7 @@ class Reading:
         self._state = state
         self._name = name
         self._version = version
-        self._flows = flows
-        self._counters = counters
+        self._carrier = carrier
         self._asked = asked
         self._find = find
         self._wall = wall
@@ -90,7 +102,7 @@ class Reading:
         self._vitals = vitals
         self._started_at = state.now()
         self.refused: list[str] = []
-        self.carried = Carried(state, self.unix)
+        self.carried = Carried(state, self.unix, lambda addresses: self._carrier().absent(addresses))
 
     def unix(self) -> Callable[[float], float]:
         """From this process's clock to Unix time, as they stand to each other now."""
@@ -111,7 +123,7 @@ class Reading:
             "uptime": round(state.now() - self._started_at, 1),
             "sites": len(state.sites),
             "addresses": {key: sum(row[key] for row in pools) for key in _SUMS},
-            "connections": len(self._flows()),
+            "connections": self._carrier().count(),
             "secondaries": self._transfers.rows(self.unix()) if self._transfers is not None else [],
             "now": self.unix()(state.now()),
             "alarms": self.alarms(),
@@ -122,7 +134,7 @@ class Reading:
             "overrides_count": len(state.overrides),
             "dns": dict(sorted(self._asked().items())),
             "grants": dict(sorted(state.denied.items())),
-            "nat": {kind: count for kind, count in sorted(self._counters().items()) if count},
+            "nat": {kind: count for kind, count in sorted(attrs.asdict(self._carrier().counters).items()) if count},
             "events": dict(sorted(state.happened.items())),
         }
 
@@ -210,9 +222,15 @@ class Reading:
         count = sum(self._state.connections.count(address, site.name) for address in addresses)
         return site_row(site, leases, pin, count)
 
-    def connections(self) -> list[Row]:
-        """What the NAT carries now."""
-        return self._flows()
+    def connections(self, *, after: str = "", limit: int = MOST_ROWS) -> list[Row]:
+        """
+        What the NAT carries now, by number.
+
+        :param after: only those with a higher number.
+        """
+        if after and not is_number(after):
+            raise RequestError("invalid", f"'{after}' is no number of a connection", field="after")
+        return [flow_row(flow) for flow in self._carrier().connections(int(after or 0), limit)]
 
     def history(self, address: str, at: float | None = None) -> Deferred[list[Row]]:
         """

@@ -8,10 +8,12 @@ real server is a name of the configuration, or ``ADDRESS[:PORT]``.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
+from appliance.balancing.subjects import endpoint_of
+from appliance.control.words import is_number
 from appliance.errors import BalancingError, RequestError
 from appliance.model import UDP_KEYS, Address
 from appliance.shared import SharedState
@@ -56,6 +58,23 @@ class Subjects:
     def real(self, text: str) -> Subject:
         """:raises BalancingError: there is no such server, or the address is several."""
         return self._known(REAL, text)
+
+    def refuse_circle(self, text: str) -> None:
+        """
+        As the check of the configuration does.
+
+        :raises RequestError: a server of this name would be at one of our own addresses.
+        """
+        endpoint = endpoint_of(text)
+        address = endpoint[0] if endpoint is not None else None
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped
+        if address is None:
+            return
+        pools = [name for name, table in self._state.tables().items() if address in table]
+        if pools or address in self._state.pins:
+            whose = f"in pool {pools[0]}" if pools else "a site's for good"
+            raise RequestError("in-use", f"{address} is {whose}; traffic to it would come back", field="real")
 
     def virtual(self, text: str) -> Subject:
         """:raises RequestError: there is no such virtual server, or several hold the address."""
@@ -142,7 +161,7 @@ class Subjects:
         """Has the site that port?  What is no port, or 0, everybody has: the balancing says what is wrong with it."""
         number, _, transport = port.partition("/")
         site = self._state.sites.get(name)
-        if site is None or not number.isascii() or not number.isdigit() or int(number) == 0:
+        if site is None or not is_number(number) or int(number) == 0:
             return True
         return int(number) + (UDP_KEYS if transport == "udp" else 0) in site.keys
 

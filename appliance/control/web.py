@@ -22,6 +22,7 @@ from twisted.web.server import Site as WebSite
 from appliance.control.changing import Changing
 from appliance.control.orders import Orders
 from appliance.control.reading import MOST_ROWS, Reading
+from appliance.control.words import is_number
 from appliance.errors import RequestError
 
 PREFIX = b"/api/v1/"
@@ -60,7 +61,7 @@ class Api(Resource):
             "virtuals": lambda p: paged(named(reading.carried.virtuals, p), p, lambda row: str(row["virtual"])),
             "servers": lambda p: paged(named(reading.carried.servers, p), p, lambda row: str(row["server"])),
             "clients": lambda p: paged(reading.carried.clients, p, lambda row: f"{row['virtual']} {row['client']}"),
-            "connections": lambda _: listed(reading.connections()),
+            "connections": lambda p: paged(reading.connections, p, lambda row: str(row["number"])),
             "nat-pools": lambda _: listed(reading.carried.nat_pools()),
             "history": self._history,
             "explain": lambda p: reading.explain(needed(p, "name"), p.get("type", "A"), p.get("client", "")),
@@ -148,7 +149,7 @@ def paged(
 ) -> dict[str, Any]:
     """A part of a list: ``next`` is the ``after`` of the request for the part after it."""
     wanted = given.get("limit", str(MOST_ROWS))
-    if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_ROWS:
+    if not is_number(wanted) or not 1 <= int(wanted) <= MOST_ROWS:
         raise RequestError("invalid", f"'{wanted}' is no limit; allowed: 1 to {MOST_ROWS}", field="limit")
     rows = read(after=given.get("after", ""), limit=int(wanted) + 1)
     more = len(rows) > int(wanted)

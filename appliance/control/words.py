@@ -38,6 +38,11 @@ def address_of(text: str, *, field: str = "address") -> Address:
         raise RequestError("invalid", f"'{text}' is no IPv4 address", field=field) from None
 
 
+def is_number(text: str) -> bool:
+    """Of a person's length: longer ones Python refuses to read."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
 def asker_of(text: str) -> Asker:
     try:
         return Asker(ip_address(text), Proof.NONE)

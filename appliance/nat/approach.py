@@ -24,6 +24,7 @@ from appliance.model import Server, Site, Transport
 from appliance.nat.dial import Dial
 from appliance.nat.fabric import EXHAUSTED, Fabric
 from appliance.nat.opening import NO_SOURCE
+from appliance.nat.vigil import Vigil
 from appliance.ports import Block
 
 MOST_SOURCES = 3
@@ -43,11 +44,13 @@ class Traveller(typing.Protocol):
 class Approach:
     """
     :param ticket: what the balancing knows the connection by.
+    :param client: is not read; that it is gone is noticed only once it has had to wait.
     :ivar server: where it is going, or has got; None while it waits for its first server.
     :ivar source: its source, which is given back by who has it in the end.
     """
 
     __slots__ = (
+        "_client",
         "_deadline",
         "_dial",
         "_fabric",
@@ -55,15 +58,18 @@ class Approach:
         "_site",
         "_sources_tried",
         "_traveller",
+        "_vigil",
         "server",
         "source",
         "ticket",
     )
 
-    def __init__(self, fabric: Fabric, site: Site, ticket: Ticket, traveller: Traveller) -> None:
+    def __init__(self, fabric: Fabric, site: Site, ticket: Ticket, traveller: Traveller, client: socket.socket) -> None:
         self._fabric = fabric
         self._site = site
         self._traveller = traveller
+        self._client = client
+        self._vigil: Vigil | None = None
         self._dial: Dial | None = None
         self._route: Route | None = None
         self._deadline: float | None = None
@@ -85,10 +91,16 @@ class Approach:
         elif isinstance(decision, Wait):
             self._route = None
             fabric.waiting[self.ticket] = self
+            self._vigil = self._vigil or Vigil(fabric, self._client, self._client_gone)
             self._expire_in(self._site.timeouts.connect)
         else:
             self._end()
             self._traveller.unreached(decision.why.value, rule=self.server is None)
+
+    def reconfigured(self, site: Site) -> None:
+        """While it waited its site was; the source, which it has not yet, comes from where those of newcomers come."""
+        if self.source is None and self._site.name == site.name:
+            self._site = site
 
     def proceed(self, decision: Route | Refused) -> None:
         """It waited, and this is what becomes of it."""
@@ -142,6 +154,9 @@ class Approach:
 
     def _go(self, route: Route) -> None:
         fabric = self._fabric
+        if route.host in fabric.leased:
+            self._try_on("it is a leased address, from where it would come back")
+            return
         pool = self._site.client_nat
         if pool is not None and self.source is None:
             self.source = fabric.balance.take_source(pool, Transport.TCP)
@@ -177,6 +192,9 @@ class Approach:
         if source is not None and self._site.client_nat is not None:
             self._fabric.balance.give_source(self._site.client_nat, Transport.TCP, source)
 
+    def _client_gone(self) -> None:
+        self._traveller.unreached("its client has gone", rule=True)
+
     def _expire_in(self, seconds: float) -> None:
         at = self._deadline = self._fabric.seconds() + seconds
         self._traveller.look_at(at)
@@ -184,3 +202,6 @@ class Approach:
     def _end(self) -> None:
         self._deadline = None
         self._fabric.waiting.pop(self.ticket, None)
+        if self._vigil is not None:
+            self._vigil.end()
+            self._vigil = None

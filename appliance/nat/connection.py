@@ -115,7 +115,7 @@ class Connection:
         self._client_sock = client
         self._client: Side | None = None
         self._server: Side | None = None
-        self._approach = Approach(fabric, site, ticket, self)
+        self._approach = Approach(fabric, site, ticket, self, client)
 
     def begin(self, decision: Route | Wait) -> None:
         """Count it and go where the balancing says."""

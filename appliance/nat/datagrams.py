@@ -143,6 +143,11 @@ class UdpListener:
         source: Block | None = None
         sock: socket.socket | None = None
         target = route.host, route.port
+        if route.host in fabric.leased:
+            fabric.counters.datagrams_dropped += 1
+            why = "it is a leased address, from where it would come back"
+            fabric.connect_failed(f"{self._site.name} to {route.host}: {why}")
+            return None
         try:
             sock = socket.socket(family_of(target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             if sock.fileno() >= fabric.ceiling:

@@ -4,21 +4,24 @@ What stands open on which leased address, and for whom.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 
 import attrs
 
-from appliance.balancing import Decision
+from appliance.balancing import Decision, Ticket
 from appliance.errors import Blame, DataPathError, ListenError
 from appliance.model import Server, Service, Site, Transport
+from appliance.nat.connection import Connection
 from appliance.nat.datagrams import UdpListener
 from appliance.nat.everyport import EveryPort
 from appliance.nat.fabric import Fabric, Reactor
 from appliance.nat.listener import TcpListener
 from appliance.nat.netfilter import Netfilter, NetfilterError
-from appliance.nat.opening import EVERY_PORT, named
+from appliance.nat.opening import EVERY_PORT, is_here, named
 from appliance.nat.redirects import PacketFilter, Redirect, Redirects
+from appliance.nat.sessions import Session
 from appliance.nat.traffic import Balance, Counters, Flow, Traffic
 
 _Key = tuple[Transport, int]
@@ -80,7 +83,8 @@ class Nat:
 
         :param server: its home server, for which the address was leased; where a connection goes, the balancing says.
 
-        For a changed site or server only the difference is opened and closed, and what runs keeps what it began with.
+        For a changed site or server only the difference is opened and closed, and what runs keeps what it began with;
+        who waits for a place has not begun.
 
         :raises DataPathError: a port cannot be opened, or is another site's, and all is as it was before; says which,
             why, and what to do.
@@ -115,6 +119,10 @@ class Nat:
         # told may call us.
         self._holdings[place] = holding
         self._owners[address] = owners
+        self._fabric.leased.add(str(address))
+        if former is not None and former.site.client_nat != site.client_nat:
+            for waiting in self._fabric.waiting.values():
+                waiting.reconfigured(site)
         for key, listener in standing.items():
             if key in wanted:
                 listener.assign(site, server.name)
@@ -129,6 +137,8 @@ class Nat:
         owners = {key: owner for key, owner in self._owners.pop(address, {}).items() if owner != site}
         if owners:
             self._owners[address] = owners
+        else:
+            self._fabric.leased.discard(str(address))
         try:
             self._redirects.give_up(address, self._redirect(address, owners))
         except DataPathError as error:
@@ -160,16 +170,31 @@ class Nat:
             if waiting is not None:
                 waiting.proceed(decision)
 
-    def connections(self) -> list[Flow]:
-        """All that is carried now, one row a TCP connection or UDP session, oldest first."""
-        now = self._fabric.seconds()
-        flows = [connection.flow(now) for connection in self._fabric.connections]
-        flows += [session.flow(now) for session in self._fabric.sessions]
-        return sorted(flows, key=lambda flow: -flow.age)
+    def tickets(self) -> Iterator[Ticket]:
+        """Of all that is carried now."""
+        yield from (connection.ticket for connection in self._fabric.connections)
+        yield from (session.ticket for session in self._fabric.sessions)
+
+    def absent(self, addresses: Iterable[IPv4Address]) -> list[IPv4Address]:
+        """Those that this host has not, now; a few microseconds each."""
+        return [address for address in addresses if not is_here(address)]
 
     def count(self) -> int:
-        """How many rows :meth:`connections` has; O(1)."""
+        """How many connections and sessions are carried now; O(1)."""
         return len(self._fabric.connections) + len(self._fabric.sessions)
+
+    def connections(self, after: int = 0, limit: int | None = None) -> list[Flow]:
+        """
+        What is carried now, one row a TCP connection or UDP session, oldest first.
+
+        :param after: only those with a higher number.
+        :param limit: only so many, which costs little more than to look at the numbers of all.
+        """
+        now = self._fabric.seconds()
+        carried: Iterable[Connection | Session] = (*self._fabric.connections, *self._fabric.sessions)
+        found = [(each.ticket.number, each) for each in carried if each.ticket.number > after]
+        chosen = heapq.nsmallest(len(found) if limit is None else limit, found, key=lambda each: each[0])
+        return [each.flow(now) for _, each in chosen]
 
     def delivered_bytes(self) -> int:
         """

@@ -122,6 +122,8 @@ class Fabric:
 
     :ivar ceiling: of descriptors; a client's socket, or one towards a server, with this number or more is closed.
 
+    :ivar leased: addresses that something of ours stands on; what goes there comes back.
+
     ``buffer`` belongs to whoever is inside one ``doRead``; nothing may keep a view of it after that.
     """
 
@@ -144,6 +146,7 @@ class Fabric:
         self.greetings: set[Greeting] = set()
         self.waiting: dict[Ticket, Approach] = {}
         self.sessions: set[Session] = set()
+        self.leased: set[str] = set()
         # By site, and by site and client network.
         self.sessions_of: Counter[str | tuple[str, str]] = Counter()
         self.out_of_descriptors = Complaint(

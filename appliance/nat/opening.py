@@ -60,6 +60,16 @@ def bind_source(sock: socket.socket, source: Pair) -> None:
     sock.bind((str(source.address), source.port))
 
 
+def is_here(address: IPv4Address) -> bool:
+    """Can sockets of this host come from it?  That there is none for the question is no reason to doubt it."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError as problem:
+        return problem.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def open_socket(transport: Transport, address: IPv4Address, port: int) -> socket.socket:
     """
     A non-blocking socket on exactly this endpoint; a TCP one listens, and what it accepts has TCP_NODELAY already.

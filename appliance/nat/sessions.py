@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.balancing import Route
+from appliance.balancing import Route, Ticket
 from appliance.model import Endpoint, Site, Transport
 from appliance.nat.opening import SocketAddress
 from appliance.nat.traffic import Flow
@@ -168,6 +168,10 @@ class Session:
     def delivered_bytes(self) -> int:
         """What came from the server so far."""
         return self._from_server_bytes
+
+    @property
+    def ticket(self) -> Ticket:
+        return self._route.ticket
 
     def is_at(self, server: str) -> bool:
         return self._route.server.name == server

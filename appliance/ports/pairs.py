@@ -61,6 +61,11 @@ class Pairs:
             if first <= last:
                 yield self._run(first, last)
 
+    def addresses(self) -> Iterator[IPv4Address]:
+        """All of them, in order."""
+        for first, last in self.runs():
+            yield from (IPv4Address(number) for number in range(first // self._ports, last // self._ports + 1))
+
     def spans(self, first: int, last: int) -> Iterator[tuple[IPv4Address, int, int]]:
         """(address, first port, last port) of each address that has pairs from index ``first`` to ``last``."""
         while first <= last:

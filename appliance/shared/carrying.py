@@ -25,6 +25,7 @@ from appliance.balancing import (
     Wait,
 )
 from appliance.balancing.events import Overridden, OverrideEnded, ServerBack, ServerFailed, VirtualBack, VirtualFailed
+from appliance.balancing.rows import Place, Where
 from appliance.errors import BalancingError
 from appliance.events import Event
 from appliance.events import Override as Recorded
@@ -46,7 +47,8 @@ class Carrying:
     :param nearer: called when :meth:`next_deadline` came nearer without an event.
     :param recorded: what persons have changed, as a snapshot has it.
     :ivar failing: names of servers and virtual servers that have failed and are not back, perhaps of some that were.
-    :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end.
+    :ivar proceed: who is told what becomes of connections that waited; ``reset``: whose connections to a server end;
+        ``live``: the tickets of all that is carried.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Carrying:
         self._sources: dict[tuple[str, Transport], PairPool] = {}
         self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
         self.reset: Callable[[str], None] = lambda server: None
+        self.live: Callable[[], Iterable[Ticket]] = tuple
 
     # -- following the configuration -----------------------------------------------------------------------------------
 
@@ -79,7 +82,10 @@ class Carrying:
         """
         now = self._seconds()
         self._servers = {**{server.name: server for site in sites.values() for server in servers_of(site)}, **servers}
-        self._client_nat = client_nat
+        # A site that is carried on has its pool still, though the file has neither.
+        names = {site.client_nat for site in sites.values()}
+        used = {name: pool for name, pool in self._pools.items() if name in names}
+        self._client_nat = client_nat = {**used, **client_nat}
         self._pools |= client_nat
         for name, transport in list(self._sources):
             if name not in client_nat and not self._sources[name, transport].counts(now).taken:
@@ -90,7 +96,7 @@ class Carrying:
                     self._sources[name, transport].configure(config, now)
                 else:
                     self._sources[name, transport] = PairPool(config, now)
-        self._balancer.configure(sites, servers, now)
+        self._balancer.configure(sites, servers, now, self.live())
         self._after()
         if self.failing:
             self.failing &= {*(row.name for row in self.virtuals()), *(row.name for row in self.servers())}
@@ -103,8 +109,8 @@ class Carrying:
     def servers(self) -> list[ServerRow]:
         return self._balancer.servers(self._seconds())
 
-    def clients(self) -> list[ClientRow]:
-        return self._balancer.clients(self._seconds())
+    def clients(self, place: Place, after: Where | None, limit: int) -> list[ClientRow]:
+        return self._balancer.clients(self._seconds(), place, after, limit)
 
     def nat_pools(self) -> list[tuple[NatPool, Transport, Counts]]:
         """

@@ -46,7 +46,7 @@ class Checking:
         self._telling = telling
         self._in_use = in_use
         self._told = told
-        self._rng = rng or random.Random()
+        self._rng = rng or random.Random()  # noqa: S311 - of jitter, not of secrets
         self._board = Board()
         self._nearer: list[Callable[[], None]] = []
         self._sweep_at = 0.0

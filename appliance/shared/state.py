@@ -45,8 +45,8 @@ class SharedState:
         self._seconds = seconds
         self._journal = journal
         self._tables = Tables()
-        self._telling = Telling(journal, self._follow)
         self._nearer: list[Callable[[], None]] = []
+        self._telling = Telling(journal, self._follow, self._came_nearer)
         self._carried: Mapping[str, Site] = {}
         self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
         self._data_path = data_path(self)
@@ -125,7 +125,7 @@ class SharedState:
         self._telling.subscribe(subscriber)
 
     def call_when_nearer(self, call: Callable[[], None]) -> None:
-        """``call`` is called when :meth:`next_deadline` came nearer without an event."""
+        """``call`` is called when :meth:`next_deadline` may have come nearer: after events too, once for many."""
         self._nearer.append(call)
 
     def finish(self) -> None:

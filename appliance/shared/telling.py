@@ -17,14 +17,16 @@ Subscriber = Callable[[Event], None]
 class Telling:
     """
     :param follow: does what an event means for the tables and the data path; it comes before the subscribers.
+    :param told: is called when all subscribers know of all that happened, however much that was.
     :ivar happened: events by the name of their class.
     """
 
     _log = Logger()
 
-    def __init__(self, journal: Journal, follow: Subscriber) -> None:
+    def __init__(self, journal: Journal, follow: Subscriber, told: Callable[[], None] = lambda: None) -> None:
         self._journal = journal
         self._follow = follow
+        self._told = told
         self._subscribers: list[Subscriber] = []
         self._undelivered: deque[Event] = deque()
         self._delivering = False
@@ -51,7 +53,7 @@ class Telling:
         What subscribers cause in turn is told after, in order, and one that raises is skipped.
         """
         self._undelivered.extend(events)
-        if self._delivering:
+        if self._delivering or not self._undelivered:
             return
         self._delivering = True
         try:
@@ -64,3 +66,4 @@ class Telling:
                         subscriber(event)
         finally:
             self._delivering = False
+        self._told()

@@ -250,6 +250,8 @@ class Model(RuleBasedStateMachine):
                 servers |= {
                     real for each in section.virtuals if spills(self.driver, each) for real in each.general.bound
                 }
+                for each in section.virtuals:
+                    servers |= {real for real, idle in usable_by(self.driver, each, tested=False).items() if not idle}
                 assert section.places == sum(real.server.queue for real in servers), "nobody else's places"
                 homes = [t for t in tickets if t.ties is not None and t.ties.section is section]
                 assert sum(home.count for home in section.homes.values()) == len(homes)

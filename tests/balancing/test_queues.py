@@ -114,6 +114,26 @@ class QueueTests(SynchronousTestCase):
             rows = {row.bind_id: row.places for row in driver.balancer.virtuals(driver.now)}
             self.assertEqual(rows, {0: 2, 1: places})
 
+    def test_places_of_a_backup(self) -> None:
+        """A server's, or a site's: while it takes the connections they may wait for it, too; not for who only lends."""
+        one = site(servers=(server("a", max_connections=1, queue=1, backup="c"),), backup=OTHER)
+        other = site(OTHER, servers=servers("b", max_connections=1, queue=2))
+        spare = server("c", max_connections=1, queue=4)
+        driver = Driver(one, other, spare=(spare,))
+        for failed, places in (((), 1), (("a",), 5), (("a", "c"), 3), (("a", "c", "b"), 1)):
+            for name in failed:
+                driver.order(f"server {name}", "state", "out-of-service")
+            rows = {row.site: row.places for row in driver.balancer.virtuals(driver.now)}
+            self.assertEqual(rows, {NAME: places, OTHER: 2}, failed)
+        driver.order("server b", "state", "in-service")
+        driver.open()
+        waiting = [driver.wait() for _ in range(3)]
+        self.assertEqual(driver.refused(), Why.BUSY)
+        driver.order("server b", "max_connections", "4")
+        self.assertEqual(driver.gone_from_queue(), waiting)
+        driver = Driver(site(servers=servers("a", queue=1), instances=(attrs.evolve(PREFERRED, lend=True),)))
+        self.assertEqual([row.places for row in driver.balancer.virtuals(driver.now)], [1, 2])
+
     def test_a_server_of_several_sites(self) -> None:
         """Who came first to any of them."""
         pool = servers("a", max_connections=1, queue=2)

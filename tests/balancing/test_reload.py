@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Override, Why
@@ -16,6 +17,29 @@ HTTPS = Service(first_port=443, last_port=443, to=443)
 
 
 class KeptTests(SynchronousTestCase):
+    def test_connections_from_before_a_limit(self) -> None:
+        """``max_per_client`` counts those that a client has already, in a queue too; once, however often it comes."""
+        pool = servers("a", max_connections=2, queue=2)
+        for sticky in (0.0, 9.0):
+            driver = Driver(site(servers=pool, sticky=sticky), site(OTHER, servers=servers("b")))
+            tickets = [driver.open(), driver.open(), driver.wait(), driver.open(site=OTHER)]
+            sites = {
+                each.name: each
+                for each in (site(servers=pool, sticky=sticky, max_per_client=3), site(OTHER, servers=servers("b")))
+            }
+            for most in (3, 0, 3):
+                sites[NAME] = attrs.evolve(sites[NAME], max_per_client=most)
+                driver.balancer.configure(sites, {}, driver.now, tickets)
+            self.assertEqual(driver.refused(), Why.TOO_MANY)
+            driver.wait(2)
+            driver.end(tickets[0])
+            self.assertEqual(driver.gone_from_queue(), [tickets[2]])
+            tickets.append(driver.wait())
+            self.assertEqual(driver.refused(), Why.TOO_MANY)
+            for ticket in tickets:
+                driver.end(ticket)
+            self.assertEqual(driver.balancer._board.places[NAME].clients, {client(2): 1})
+
     def test_counts_and_states(self) -> None:
         """Live connections, ditched ones in a row, a failed state and when it is tested."""
         a, b = server("a", threshold=3, retries=1), server("b", threshold=1, retries=1, retry_after=30.0)

@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any, cast
 
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.control import Changing, Reading, api_factory
+from appliance.control.reading import Carrier
 from appliance.control.web import ORDERS
+from appliance.model import Endpoint, Transport
+from appliance.nat import Counters, Flow
 from tests.control.world import MAIL, WWW, World
 
-FLOW = {"number": 1, "transport": "tcp"}
+COUNT = 2500
+
+
+class Carried:
+    """A NAT, in the middle of its work."""
+
+    counters = Counters(refused=2)
+
+    def count(self) -> int:
+        return COUNT
+
+    def absent(self, addresses: Iterable[IPv4Address]) -> list[IPv4Address]:
+        return []
+
+    def connections(self, after: int, limit: int) -> list[Flow]:
+        return [flow(number) for number in range(after + 1, min(COUNT, after + limit) + 1)]
+
+
+def flow(number: int) -> Flow:
+    here = Endpoint(IPv4Address("127.0.0.1"), number)
+    return Flow(
+        transport=Transport.TCP,
+        client=here,
+        address=IPv4Address("127.0.0.2"),
+        port=80,
+        site=WWW.name,
+        server="alpha",
+        from_client_bytes=1,
+        from_server_bytes=2,
+        age=3.0,
+        state="open",
+        number=number,
+        buddy=0,
+        bind_id=0,
+        source=None,
+        attempts=1,
+    )
 
 
 class LateReactor:
@@ -36,8 +77,7 @@ class Api:
             world.state,
             name="ams1",
             version="0",
-            flows=lambda: [dict(FLOW)],
-            counters=lambda: {"refused": 2, "turned_away": 0},
+            carrier=lambda: cast(Carrier, Carried()),
             asked=dict,
             find=None,
             wall=lambda: 1000.0,
@@ -80,7 +120,20 @@ class ApiTests(SynchronousTestCase):
             found = self.get(what)
             self.assertTrue(found["items"][0][key])
             self.assertIsNone(found["next"])
-        self.assertEqual(self.get("connections")["items"], [FLOW])
+
+    def test_connections(self) -> None:
+        """In parts too, and their count costs none of them."""
+        numbers, parts, after = [], 0, "0"
+        while after is not None:
+            found = self.get(f"connections?after={after}")
+            numbers += [row["number"] for row in found["items"]]
+            parts, after = parts + 1, found["next"]
+        self.assertEqual((numbers, parts), (list(range(1, COUNT + 1)), 3))
+        for wrong in ("x", "-1", "%C2%B2", "9" * 5000):
+            for parameter in ("after", "limit"):
+                self.assertEqual(self.api.ask("GET", f"connections?{parameter}={wrong}")[0], 400, wrong)
+        self.patch(Carried, "connections", lambda *_: self.fail("nobody asked"))
+        self.assertEqual(self.get("status")["connections"], COUNT)
 
     def test_parts(self) -> None:
         for what in ("virtuals", "servers", "clients"):

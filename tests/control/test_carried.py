@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 import attrs
 from hypothesis import given, settings
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Route
-from appliance.control.carried import MOST_NAMED
+from appliance.control.carried import MOST_NAMED, Carried
 from appliance.errors import RequestError
 from appliance.model import Service, Transport
-from tests.control.world import CLIENT, MAIL, PREFERRED, UNIX, WWW, World, server
+from tests.control.world import CLIENT, MAIL, PREFERRED, SNAT, UNIX, WWW, World, server
+from tests.test_shared import zones
 
 SITE = WWW.name
 LISTS = ("virtuals", "servers", "clients")
@@ -245,6 +248,27 @@ class AlarmTests(SynchronousTestCase):
         take("snat", Transport.UDP)
         exhausted = "client NAT pool snat, udp: exhausted for 1m30s; 2 connections were refused so far"
         self.assertEqual(world.carried.alarms(), [exhausted])
+
+    def test_client_nat_pools_of_nobody(self) -> None:
+        """Addresses that the host has not; of a large pool the first ones are looked at."""
+        world = World()
+        sizes: list[int] = []
+
+        def absent(addresses: Iterable[IPv4Address]) -> list[IPv4Address]:
+            found = list(addresses)
+            sizes.append(len(found))
+            return found[1:]
+
+        carried = Carried(world.state, lambda: lambda instant: instant, absent)
+        self.assertEqual((carried.alarms(), sizes), ([], [1]))
+        large = attrs.evolve(SNAT, first=IPv4Address("10.9.0.250"), last=IPv4Address("10.9.9.0"))
+        world.state.configure({}, {}, zones(), client_nat={"snat": large})
+        [alarm] = carried.alarms()
+        pools = {f"snat {number}": attrs.evolve(large, name=f"snat {number}") for number in range(100)}
+        sizes.clear()
+        world.state.configure({}, {}, zones(), client_nat=pools)
+        self.assertEqual((carried.alarms(), sizes), ([], [1] * 100), "of many pools one address each")
+        self.assertIn("snat: 63 of its first 64 addresses are not on this host, 10.9.0.251 among them", alarm)
 
 
 class LookingTests(SynchronousTestCase):

@@ -21,7 +21,7 @@ from appliance.balancing.events import (
     VirtualFailed,
 )
 from appliance.control import EventLog
-from appliance.control.eventlog import MOST_A_MINUTE
+from appliance.control.eventlog import MOST_A_MINUTE, MOST_AT_ONCE
 from appliance.events import Event, Override, Pinned
 
 VIRTUAL = "www.example.test:80:0"
@@ -126,3 +126,13 @@ class EventLogTests(SynchronousTestCase):
         [first, second] = self.said()
         self.assertIn(f"({500 - MOST_A_MINUTE} more since the last such line)", first)
         self.assertNotIn("more", second)
+
+    def test_what_befalls_many(self) -> None:
+        """A server that a thousand sites share: its own line, some of theirs, and how many more with the next one."""
+        for kind in (VirtualFailed, VirtualBack):
+            for number in range(1000):
+                self.log(kind(at=5, virtual=f"s{number}.example.test:80:0"))
+            self.assertEqual(len(self.said()), MOST_AT_ONCE)
+            self.log(kind(at=7, virtual=VIRTUAL))
+            [line] = self.said()
+            self.assertIn(f"({1000 - MOST_AT_ONCE} more since the last such line)", line)

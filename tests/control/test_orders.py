@@ -95,6 +95,23 @@ class RealTests(SynchronousTestCase):
         self.assertEqual(world.virtual(f"{SITE}:80:0")["servers"], ["alpha", "beta"])
         self.assertEqual(world.overrides(), {})
 
+    def test_where_none_can_be(self) -> None:
+        """At no one's or everyone's address, and at one of ours: what goes there would come back."""
+        world = World()
+        for address in ("0.0.0.0", "224.0.0.1", "255.255.255.255", "[::]"):
+            self.assertEqual(
+                world.refused("real", real=f"{address}:81", state="in-service")[:2], ("invalid", "address")
+            )
+        ours = str(world.pool.addresses[0])
+        for place in (ours, f"{ours}:80", f"[::ffff:{ours}]:80"):
+            code, field, said = world.refused("real", real=place, state="in-service")
+            self.assertEqual((code, field), ("in-use", "real"))
+            self.assertIn("traffic to it would come back", said)
+        for number in ("99999", "9" * 5000):
+            self.assertEqual(world.refused("real", real=f"10.0.0.77:{number}", state="in-service")[0], "not-found")
+            self.assertEqual(world.refused("virtual", virtual=f"{SITE}:{number}", state="in-service")[0], "invalid")
+        self.assertEqual(world.overrides(), {})
+
 
 class StateTests(SynchronousTestCase):
     def test_drain(self) -> None:

@@ -125,7 +125,7 @@ class BalancedNat(Nat):
         self._known: dict[str, Site] = {}
         super().__init__(reactor, traffic, self.carrying, packet_filter)
         self.carrying.proceed = self.proceed
-        self.carrying.reset = self.abort_server
+        self.carrying.reset, self.carrying.live = self.abort_server, self.tickets
 
     def open(self, address: IPv4Address, site: Site, server: Server) -> None:
         before, self._known = self._known, {**self._known, site.name: site}

@@ -106,6 +106,8 @@ class AbsentTests(PoolCase):
         other = {"address": place, "services": [{"port": self.port}], "servers": ["alpha"]}
         self.configuration["sites"]["b.example.test"] = other
         running = self.start()
+        alarm = "client NAT pool snat: 2 of its 2 addresses are not on this host, 203.0.113.1 among them: "
+        self.assertIn(alarm, "\n".join(self.alarms()), "before anybody came")
         self.assertEqual([self.ask() for _ in range(4)], ["reset"] * 4)
         running.wait_for(
             "A connection to a server has no source (client NAT pool snat, for www.example.test: "
@@ -120,6 +122,10 @@ class AbsentTests(PoolCase):
         with self.connect(address=place) as welcome:
             self.assertEqual(said_to(welcome), "alpha")
         self.until_row("nat-pools", TCP, taken=0)
+        self.pool |= {"first": f"{self.network}.1", "last": f"{self.network}.2"}
+        self.reload()
+        until(lambda: self.ask() == "alpha", "those that leave have rested")
+        self.assertNotIn("not on this host", "\n".join(self.alarms()))
 
 
 class ReloadTests(PoolCase):

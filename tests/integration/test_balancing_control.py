@@ -207,6 +207,16 @@ class OrderTests(ControlCase):
         self.order("revert", name)
         self.assertEqual(self.spread(address), {"alpha": 3, "beta": 3})
 
+    def test_no_circle(self) -> None:
+        """Neither is a server made of an address of ours, nor one of ours of a server's, whoever made that."""
+        address = self.begin()
+        made = own_address()
+        self.order("real", made, "in-service")
+        for words in (("real", f"{address}:80", "in-service"), ("pin", SITE, made), ("pin", SITE, self.spare.address)):
+            done = self.control(*words)
+            self.assertIn("come back", done.stderr, words)
+            self.assertEqual(done.returncode, 1, words)
+
     def test_after_a_kill(self) -> None:
         """5.10: 'assign', 'real', 'drain' and weights hold after kill -9 and a start, also after the next one."""
         address, other = self.begin(), own_address()

@@ -104,6 +104,24 @@ class Ways(BalancingCase):
         self.assertEqual(await in_thread(read_to_reset, client), b"")
         self.assertEqual(self.nat.counters.connects_failed, 1)
 
+    async def test_not_in_a_circle(self) -> None:
+        """A server that is one of our own addresses, as a reload may have it, is one that does not answer."""
+        origin = self.origin()
+        site = self.several(free_port(ORIGIN), origin)
+        port = site.services[0].first_port
+        ours = attrs.evolve(site.servers[0], address=LEASED, port=port)
+        self.opened(attrs.evolve(site, servers=(ours, site.servers[1])))
+        client = self.connect(site)
+        await self.accept(origin)
+        self.assertEqual(len(self.nat.connections()), 1)
+        client.close()
+        datagrams = self.site(self.udp_socket(), name="b.example")
+        [own] = datagrams.services
+        self.opened(attrs.evolve(datagrams, servers=(attrs.evolve(ours, port=own.first_port),)))
+        self.udp_socket().sendto(b"x", (str(LEASED), own.first_port))
+        await until(lambda: self.nat.counters.datagrams_dropped == 1)
+        self.assertEqual([flow for flow in self.nat.connections() if flow.transport is Transport.UDP], [])
+
     async def test_a_server_that_does_not_answer(self) -> None:
         """Its time is the connect timeout; then another one is tried."""
         deaf = self.origin(backlog=0)
@@ -165,6 +183,26 @@ class Queues(BalancingCase):
         await until(lambda: len(self.nat.connections()) == 2)
         self.clock.advance(site.timeouts.connect)
         self.assertEqual(await in_thread(read_to_reset, second), b"")
+
+    async def test_who_is_gone(self) -> None:
+        """Its place is for others at once, and no server is asked for it; one that has ended its side is served."""
+        origin = self.origin()
+        site = self.opened(self.several(origin, max_connections=1, queue=2))
+        first = self.connect(site)
+        server = await self.accept(origin)
+        for _ in range(3):
+            gone = self.connect(site)
+            ended = self.connect(site)
+            ended.sendall(b"hello")
+            ended.shutdown(socket.SHUT_WR)
+            await until(lambda: [flow.state for flow in self.nat.connections()].count("waiting") == 2)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.close()
+            await until(lambda: len(self.nat.connections()) == 2)
+            first.close()
+            server.close()
+            first, server = ended, await self.accept(origin)
+            self.assertEqual(await in_thread(read_all, server), b"hello")
 
     async def test_who_gives_up(self) -> None:
         """Leaves the queue when it is its turn, and nobody behind it is forgotten."""
@@ -354,6 +392,29 @@ class Sources(BalancingCase):
         server = await self.accept(origin)
         self.assertEqual(server.getpeername(), ("127.0.109.1", 20001))
         other.close()
+
+    async def test_a_queue_outlives_its_pool(self) -> None:
+        """Who waits while a reload takes the pool away comes from where the site's new connections come from."""
+        for pool, source in ((None, "127.0.0.1"), ("other", "127.0.109.2")):
+            origin = self.origin()
+            site = self.opened(self.several(origin, max_connections=1, queue=1, client_nat="snat"))
+            first = self.connect(site)
+            server = await self.accept(origin)
+            second = self.connect(site)
+            await until(lambda: "waiting" in [flow.state for flow in self.nat.connections()])
+            address = IPv4Address("127.0.109.2")
+            self.nat.client_nat = {"other": attrs.evolve(SNAT, name="other", first=address, last=address)}
+            self.opened(attrs.evolve(site, client_nat=pool))
+            first.close()
+            server.close()
+            other = await self.accept(origin)
+            self.assertEqual(other.getpeername()[0], source)
+            second.close()
+            other.close()
+            await until(lambda: not self.nat.connections())
+            self.assertEqual({counts.taken for _, _, counts in self.carrying.nat_pools()}, {0})
+            self.nat.close(LEASED, site.name)
+            self.nat.client_nat = {"snat": SNAT}
 
     async def test_datagrams(self) -> None:
         origin = self.udp_socket()

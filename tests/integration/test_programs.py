@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,10 @@ class ProgramsCase(CarriedCase):
         if server.stdout is not None:
             line = server.stdout.readline()
             self.assertIn(ready, line)
+
+    def listens(self, place: str) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((place, self.inner)) == 0
 
     def run_client(self, *words: str, given: bytes = b"") -> bytes:
         """What a program prints that succeeds."""
@@ -156,6 +162,47 @@ class SshTests(ProgramsCase):
         self.assertEqual([self.run_client(*command, "name") for _ in range(2)], [b"alpha\n", b"beta\n"])
         bulk = os.urandom(4_000_000)
         self.assertEqual(self.run_client(*command, "cat", given=bulk), bulk)
+
+
+class OpenSshTests(ProgramsCase):
+    def test_rsync(self) -> None:
+        """OpenSSH's own server, and rsync over it: files there and back are what they were."""
+        sshd, rsync = tool("sshd", "openssh-server"), tool("rsync", "rsync")
+        ssh, keygen = tool("ssh", "openssh-client"), tool("ssh-keygen", "openssh-client")
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # where its unprivileged half lives; a unit would make it
+        for name in ("host", "client"):
+            self.run_client(keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name))
+        address = self.carried()
+        for name, place in self.places.items():
+            own = {
+                "ListenAddress": f"{place}:{self.inner}",
+                "HostKey": self.folder / "host",
+                "AuthorizedKeysFile": self.folder / "client.pub",
+                "SetEnv": f"WHO={name}",
+                "StrictModes": "no",
+                "UsePAM": "no",
+                "PidFile": "none",
+            }
+            options = [word for key, value in own.items() for word in ("-o", f"{key}={value}")]
+            self.program(sshd, "-D", "-f", "/dev/null", *options)
+            until(lambda: self.listens(place), "it listens")  # noqa: B023
+        options = [part for option in OPTIONS for part in ("-o", option)]
+        words = (ssh, "-F", "none", "-i", str(self.folder / "client"), "-p", str(self.port), *options)
+        user = getpass.getuser()
+        said = {self.run_client(*words, f"{user}@{address}", "echo $WHO") for _ in range(2)}
+        self.assertEqual(said, {b"alpha\n", b"beta\n"})
+        here, there, back = (self.folder / name for name in ("here", "there", "back"))
+        here.mkdir()
+        files = {f"{number}": os.urandom(number * 40_000) for number in range(50)}
+        for name, content in files.items():
+            (here / name).write_bytes(content)
+        shell = ("-e", " ".join(words))
+        self.run_client(rsync, "-a", *shell, f"{here}/", f"{user}@{address}:{there}/")
+        (there / "7").write_bytes(files["7"][:9] + b"changed" + files["7"][16:])
+        files["7"] = (there / "7").read_bytes()
+        self.run_client(rsync, "-a", *shell, f"{user}@{address}:{there}/", f"{back}/")
+        self.assertEqual({file.name: file.read_bytes() for file in back.iterdir()}, files)
 
 
 class DigTests(ProgramsCase):
