@@ -13,6 +13,7 @@ from appliance.balancing.real import Real
 from appliance.balancing.rows import Shown
 from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.values import (
+    Carried,
     Decision,
     Override,
     Refused,
@@ -268,6 +269,11 @@ class Balancer(Shown):
     def overrides(self) -> list[Override]:
         """All that hold, in an order in which they can be restored."""
         return self._changing.overrides()
+
+    def at(self, server: str) -> Carried | None:
+        """How a server stands; None: no site has it.  O(1)."""
+        real = self._board.reals.get(server)
+        return None if real is None else Carried(real.live, real.takes())
 
     def happened(self) -> list[Event]:
         """The events since the last call."""

@@ -36,6 +36,17 @@ class Wait(NamedTuple):
     ticket: Ticket
 
 
+class Carried(NamedTuple):
+    """
+    How a server stands.
+
+    :param live: its connections, those included that are being opened; ``takes``: new ones, if it has room.
+    """
+
+    live: int
+    takes: bool
+
+
 class Turned(NamedTuple):
     """
     The client's instance has an answer in place of servers; there is no ticket, and nothing is to be ended.

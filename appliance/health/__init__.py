@@ -9,7 +9,15 @@ out.  Requirements 3.1, 3.2, 5.1 and 5.2.
 
 from appliance.health.board import Board
 from appliance.health.condition import Condition
-from appliance.health.events import SubjectDown, SubjectEvent, SubjectFlapping, SubjectForced, SubjectUp
+from appliance.health.events import (
+    PopsAgreed,
+    PopsAlone,
+    SubjectDown,
+    SubjectEvent,
+    SubjectFlapping,
+    SubjectForced,
+    SubjectUp,
+)
 from appliance.health.observers import Believed, Observers, Standing
 from appliance.health.watch import CheckRow
 
@@ -19,6 +27,8 @@ __all__ = [
     "CheckRow",
     "Condition",
     "Observers",
+    "PopsAgreed",
+    "PopsAlone",
     "Standing",
     "SubjectDown",
     "SubjectEvent",

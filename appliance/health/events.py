@@ -64,3 +64,23 @@ class SubjectForced(SubjectEvent):
 
     forced: Forced | None
     up: bool
+
+
+@attrs.frozen(kw_only=True)
+class PopsAlone(Event):
+    """
+    Nobody can be believed about the POPs, this one included.
+
+    :param doubted: who was heard, and sees more than half of the others down.
+    :param everything: the last good table is too old, and every configured POP is answered; else that table is kept.
+    """
+
+    doubted: tuple[str, ...]
+    everything: bool
+
+
+@attrs.frozen(kw_only=True)
+class PopsAgreed(Event):
+    """Somebody can be believed again: ``observers``."""
+
+    observers: tuple[str, ...]

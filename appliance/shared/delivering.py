@@ -1,0 +1,246 @@
+"""
+What the names of customers are answered with (3.1, 3.2, 3.3, 3.5): figures, choices and ledgers with the one clock.
+
+A question brings the figures of its customer up to date, at most once a second unless somebody went up or down; nothing
+is worked out for those who are not asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+import attrs
+
+from appliance.delivery import Candidate, Choice, Chooser, Explanation, OriginFigures, Why
+from appliance.delivery.events import DeliveryDown, DeliveryUp
+from appliance.events import ChoiceChanged, Event
+from appliance.health import SubjectEvent
+from appliance.model import Asker, Delivery, Server
+from appliance.naming import Answer, NeedsChoice, chosen, from_text, unchosen
+from appliance.shared.carrying import Carrying
+from appliance.shared.checking import Checking
+from appliance.shared.guarding import Guard, prefix
+from appliance.shared.poptable import PopTable
+from appliance.shared.telling import Telling
+
+LOOK_INTERVAL = 1.0
+"""Seconds for which a customer's figures are not gathered anew; who goes up or down counts at once."""
+AHEAD = 0.25
+"""Seconds for which an answer may be given again from the wire cache: the TTL ends so much sooner."""
+_AS_WANTED = frozenset({Why.BEST, Why.ABSENT})
+
+
+@attrs.define(eq=False)
+class _Customer:
+    """
+    :param looked_at: when its figures were gathered last; minus infinity: they are out of date.
+    :param why: behind its last choices, pages and static, as far as there are any.
+    """
+
+    delivery: Delivery
+    chooser: Chooser
+    looked_at: float = -math.inf
+    choices: int = 0
+    answers: int = 0
+    over: int = 0
+    why: dict[bool, Why] = attrs.Factory(dict)
+
+
+class Delivering:
+    """
+    :param carrying: knows how many connections a server has, and whether it takes new ones.
+    """
+
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        telling: Telling,
+        carrying: Carrying,
+        checking: Checking,
+        pops: PopTable,
+        guard: Guard,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._telling = telling
+        self._carrying = carrying
+        self._checking = checking
+        self._pops = pops
+        self._guard = guard
+        self._rng = rng or random.Random()  # noqa: S311 - it spreads clients, it keeps no secret
+        self._customers: dict[str, _Customer] = {}
+        self._names: dict[bytes, tuple[_Customer, bool]] = {}
+
+    # -- what there is -------------------------------------------------------------------------------------------------
+
+    def configure(self, deliveries: Mapping[str, Delivery]) -> None:
+        """Follow another configuration; whoever stays keeps its dwell and what was good last."""
+        former, self._customers = self._customers, {}
+        self._names = {}
+        for name, delivery in deliveries.items():
+            customer = former.get(name) or _Customer(delivery, Chooser(delivery))
+            customer.delivery, customer.looked_at = delivery, -math.inf
+            customer.chooser.configure(delivery)
+            self._customers[name] = customer
+            for static, names in ((True, delivery.static), (False, delivery.pages)):
+                for each in names:
+                    # A shared static name is the first customer's; one that is both is answered with a POP (3.3).
+                    self._names.setdefault(from_text(each), (customer, static))
+
+    def names(self) -> Iterator[bytes]:
+        """All that are answered here, in wire form, lower case."""
+        return iter(self._names)
+
+    def customers(self) -> Mapping[str, Delivery]:
+        return {name: customer.delivery for name, customer in self._customers.items()}
+
+    def follow(self, event: Event) -> None:
+        """Whoever goes up or down may change every choice: each is looked at anew at once."""
+        if isinstance(event, SubjectEvent):
+            kind, _, name = event.subject.partition(" ")
+            if kind == "pop":
+                self._pops.look(at_once=True)
+            for customer in self._customers.values():
+                concerned = kind == "pop" or any(origin.name == name for origin in customer.delivery.origins)
+                if concerned and customer.choices:
+                    self._look(customer)
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def complete(self, needs: NeedsChoice, asker: Asker | None) -> Answer:
+        """The answer at a customer's name; never fails."""
+        found = self._names.get(needs.owner)
+        if found is None:
+            # It left the configuration this moment.
+            return unchosen(needs)
+        customer, static = found
+        now = self._seconds()
+        self._refresh(customer, now)
+        customer.choices += 1
+        choice = self._choose(customer, static=static, needs=needs, asker=asker)
+        self._note(customer, static, choice, now)
+        if not choice.candidates:
+            return unchosen(needs, customer=customer.delivery.name)
+        ttl = float(choice.lifetime(now + AHEAD, self._rng))
+        guarded = static and any(each.name in self._guard for each in choice.candidates)
+        if guarded and asker is not None:
+            named, ttl = self._promise(customer, choice, asker, ttl, now)
+        else:
+            named = choice.answer
+        customer.answers += len(named)
+        scope = asker.client.prefixlen if choice.depends_on_client and asker is not None and asker.client else 0
+        return chosen(
+            needs,
+            [candidate.address for candidate in named],
+            max(1, int(ttl)),
+            customer=customer.delivery.name,
+            for_all=not (choice.depends_on_client or guarded),
+            scope=scope if static else 0,
+        )
+
+    def explain(
+        self, name: bytes, family: int, asker: Asker | None
+    ) -> tuple[Delivery, bool, Explanation, int] | None:
+        """
+        Every number behind an answer; nothing is promised.
+
+        :return: the customer, whether it is static content, the reasons, and the TTL; None: no customer's name.
+        """
+        found = self._names.get(name)
+        if found is None:
+            return None
+        customer, static = found
+        now = self._seconds()
+        self._refresh(customer, now)
+        if static:
+            told = customer.chooser.explain_static(name, _client(asker), family)
+        else:
+            told = customer.chooser.explain_pages(family, self._rng)
+        return customer.delivery, static, told, told.choice.lifetime(now)
+
+    def standing(self, customer: str) -> tuple[int, int, int, dict[bool, Why]]:
+        """Questions, addresses answered, answers over capacity, and why the last ones were as they were."""
+        known = self._customers[customer]
+        return known.choices, known.answers, known.over, dict(known.why)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _choose(self, customer: _Customer, *, static: bool, needs: NeedsChoice, asker: Asker | None) -> Choice:
+        if static:
+            return customer.chooser.static(needs.owner, _client(asker), needs.family)
+        return customer.chooser.pages(needs.family, self._rng)
+
+    def _promise(
+        self, customer: _Customer, choice: Choice, asker: Asker, ttl: float, now: float
+    ) -> tuple[Sequence[Candidate], float]:
+        """
+        The first whose ledgers have room for who asks.
+
+        Where none has, the best is named all the same, or the customer's backup: there is no answer that brings nobody.
+        """
+        name = customer.delivery.name
+        resolver, weight = self._guard.asked(name, asker, now)
+        share = weight / choice.count
+        named: list[Candidate] = []
+        for candidate in choice.candidates:
+            shorter = self._guard.ttl_for(candidate.name, share, ttl, now)
+            if self._guard.admit(candidate.name, resolver, share, shorter, now):
+                named.append(candidate)
+                ttl = min(ttl, shorter)
+                if len(named) == choice.count:
+                    break
+        if not named:
+            customer.over += 1
+            backup = [each for each in customer.delivery.backup if each.version == choice.candidates[0].address.version]
+            named = [Candidate(str(each), each) for each in backup] or [choice.candidates[0]]
+        self._guard.told(name, resolver, ttl, now)
+        return named, ttl
+
+    def _refresh(self, customer: _Customer, now: float) -> None:
+        if now >= customer.looked_at + LOOK_INTERVAL or now >= customer.chooser.deadline():
+            self._checking.wanted(origin.name for origin in customer.delivery.origins)
+            self._look(customer)
+
+    def _look(self, customer: _Customer) -> None:
+        now = customer.looked_at = self._seconds()
+        delivery = customer.delivery
+        origins = [self._figures(origin) for origin in delivery.origins]
+        pops = self._pops.figures() if delivery.static else []
+        if customer.chooser.refresh(origins, pops, now) and customer.choices:
+            self._telling.publish([ChoiceChanged(at=now, customer=delivery.name)])
+
+    def _figures(self, origin: Server) -> OriginFigures:
+        health = self._checking.server(origin.name)
+        carried = self._carrying.at(origin.name)
+        if carried is None:
+            return OriginFigures(server=origin, health=health)
+        if not carried.takes:
+            # A person says so, or connections were not answered; when that ends is not a matter of checks.
+            health = attrs.evolve(health, up=False, until=math.inf)
+        return OriginFigures(server=origin, health=health, connections=carried.live)
+
+    def _note(self, customer: _Customer, static: bool, choice: Choice, now: float) -> None:
+        """Say it when answers are not what they should be, and when they are again."""
+        before, customer.why[static] = customer.why.get(static, Why.BEST), choice.why
+        if (before in _AS_WANTED) is (choice.why in _AS_WANTED):
+            return
+        kind = "static" if static else "pages"
+        if choice.why in _AS_WANTED:
+            self._telling.publish([DeliveryUp(at=now, customer=customer.delivery.name, names=kind)])
+        else:
+            reason = choice.why.value
+            self._telling.publish([DeliveryDown(at=now, customer=customer.delivery.name, names=kind, reason=reason)])
+
+
+def _client(asker: Asker | None) -> bytes:
+    """By whom static names are spread: the network of the client, or of its resolver."""
+    found = prefix(asker)
+    if found is None:
+        return b""
+    address, bits = found
+    whole: IPv4Address | IPv6Address = address
+    kept = int(whole) >> whole.max_prefixlen - bits << whole.max_prefixlen - bits
+    return bytes([bits]) + kept.to_bytes(whole.max_prefixlen // 8, "big")

@@ -1,0 +1,158 @@
+"""
+What is believed of the POPs (3.2): this one's own checks, what it says of itself, and the rows of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from appliance.delivery import PopFigures
+from appliance.health import Believed, Observers, PopsAgreed, PopsAlone, Standing
+from appliance.model import Health, Load, Pop, Row, Rows
+from appliance.shared.checking import Checking
+from appliance.shared.guarding import Guard
+from appliance.shared.telling import Telling
+
+LOOK_INTERVAL = 1.0
+"""Seconds for which figures are not gathered anew; who goes up or down counts at once."""
+
+
+class PopTable:
+    """
+    :param name: of this POP; ``epoch`` of this process: a later one has a larger number.
+    :ivar own_load: what this POP says of itself.
+    """
+
+    def __init__(
+        self, seconds: Callable[[], float], telling: Telling, checking: Checking, guard: Guard, name: str, epoch: int
+    ) -> None:
+        self._seconds = seconds
+        self._telling = telling
+        self._checking = checking
+        self._guard = guard
+        self._name = name
+        self._epoch = epoch
+        self._version = 0
+        self._looked_at = -LOOK_INTERVAL
+        self._pops: Mapping[str, Pop] = {}
+        self._observers = Observers(name)
+        self._standing = Standing.AGREED
+        self._heard: dict[str, float] = {}
+        self._loads: dict[str, Load] = {}
+        self.own_load: Callable[[], Load] = Load
+
+    def configure(self, pops: Mapping[str, Pop]) -> None:
+        self._pops = pops
+        self._observers.configure({name: pop.interval for name, pop in pops.items()}, self._seconds())
+        self._looked_at = -LOOK_INTERVAL
+
+    @property
+    def pops(self) -> Mapping[str, Pop]:
+        return self._pops
+
+    def observe(self, rows: Rows) -> bool:
+        """What another POP has seen; see :meth:`Observers.observe`."""
+        now = self._seconds()
+        taken = self._observers.observe(rows, now)
+        if taken:
+            self._heard[rows.observer] = now
+        return taken
+
+    def heard_at(self, pop: str) -> float | None:
+        """When its rows came last."""
+        return self._heard.get(pop)
+
+    def rows(self) -> Rows:
+        """What this POP has seen, and says of itself; for the others."""
+        self.look()
+        return self._own_rows()
+
+    def believe(self) -> Believed:
+        self.look()
+        return self._observers.believe(self._seconds())
+
+    def health(self, pop: str) -> Health:
+        """As this POP measures it; of itself: it is up, and needs no time."""
+        if pop == self._name:
+            return Health(up=True, measured=True, until=math.inf, latency=0.0, connect=0.0, load=self.own_load())
+        return self._checking.pop(pop)
+
+    def figures(self) -> list[PopFigures]:
+        """What answers are chosen by."""
+        now = self._seconds()
+        believed = self.believe()
+        return [
+            PopFigures(
+                pop=pop,
+                up=believed.rows[name].up,
+                until=self._until(name, pop, believed, now),
+                latency=believed.rows[name].latency,
+                http=believed.rows[name].http,
+                ftp=believed.rows[name].ftp,
+                load=believed.rows[name].load,
+            )
+            for name, pop in self._pops.items()
+        ]
+
+    def look(self, *, at_once: bool = False) -> None:
+        """
+        Take in what this POP's own checks say by now.
+
+        :param at_once: somebody went up or down.
+        """
+        now = self._seconds()
+        if not self._pops or (now < self._looked_at + LOOK_INTERVAL and not at_once):
+            return
+        self._looked_at = now
+        self._version += 1
+        self._observers.observe(self._own_rows(), now)
+        believed = self._observers.believe(now)
+        self._guard.learn(believed.rows, self._fresh_loads(believed), now)
+        if believed.standing is not self._standing:
+            self._standing = believed.standing
+            if believed.standing is Standing.AGREED:
+                self._telling.publish([PopsAgreed(at=now, observers=believed.observers)])
+            else:
+                everything = believed.standing is Standing.ALONE_ALL
+                self._telling.publish([PopsAlone(at=now, doubted=believed.doubted, everything=everything)])
+
+    def _fresh_loads(self, believed: Believed) -> dict[str, float]:
+        """
+        Connections of the POPs of which something new is known.
+
+        What this POP has read itself counts before what the others say, for that is older.
+        """
+        fresh = {}
+        for name in self._pops:
+            load = self.health(name).load or believed.rows[name].load
+            if load is None or load.connections is None or load is self._loads.get(name):
+                continue
+            self._loads[name] = load
+            fresh[name] = load.connections
+        return fresh
+
+    def _own_rows(self) -> Rows:
+        now = self._seconds()
+        rows = []
+        for name in self._pops:
+            health = self.health(name)
+            rows.append(
+                Row(
+                    pop=name,
+                    up=health.up,
+                    latency=health.connect,
+                    http=health.http,
+                    ftp=health.ftp,
+                    load=health.load,
+                    promised=self._guard.promised(name, now),
+                )
+            )
+        return Rows(observer=self._name, epoch=self._epoch, version=self._version, rows=tuple(rows))
+
+    def _until(self, name: str, pop: Pop, believed: Believed, now: float) -> float:
+        """Rows of others may change the majority when they come next."""
+        own = self.health(name).until
+        others = any(each not in (self._name, name) for each in believed.observers)
+        return min(own, now + pop.interval) if others else own
+
