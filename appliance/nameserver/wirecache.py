@@ -26,7 +26,8 @@ from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEv
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
 from appliance.nameserver.forms import AA, CLASS_IN, COOKIE, SHORTEST, TC, Form, brief, form_of, name_of
-from appliance.nameserver.kept import Entry, Tally, place_of_lease, pointers_of
+from appliance.nameserver.kept import Entry, Tally
+from appliance.nameserver.learning import COOKIE_SIZE, entry_of
 from appliance.nameserver.ratelimit import Kind, RateLimiter, Verdict
 from appliance.nameserver.sources import Source
 from appliance.nameserver.standing import Standing
@@ -39,14 +40,9 @@ reaches so much further than its TTL."""
 MOST_BYTES = 48 * 2**20
 """What may be kept; beyond it the oldest go.  A flood of different questions fills it no faster than the plain path."""
 
-_OVERHEAD = 700
-"""Bytes that an entry costs beside its texts, as measured with tracemalloc."""
-
 _UNLIMITED = 2**60
 
 _META = 128  # from here on types are about messages, not data (RFC 6895 s3.1)
-_NOTHING_THERE = (dns.rcode.NXDOMAIN, dns.rcode.REFUSED)
-_COOKIE_SIZE = 24  # of a client cookie and our server cookie
 
 
 class WireCache:
@@ -118,7 +114,7 @@ class WireCache:
                 return None
             entry = self._entries.get(form.key) or self._entries.get(self._shared_key(data, form))
             if entry is None or (
-                entry.pointers and form.end + len(entry.tail) + _COOKIE_SIZE > form.limit(self.payload)
+                entry.pointers and form.end + len(entry.tail) + COOKIE_SIZE > form.limit(self.payload)
             ):
                 return None
         cookie, proof = b"", self._proof
@@ -181,36 +177,11 @@ class WireCache:
         form = form_of(data)
         if age != self.age or form is None or data[form.end - 2 : form.end] != CLASS_IN:
             return
-        shared = self._shared_key(data, form)
-        if shared and (answer.rcode not in _NOTHING_THERE or answer.answer or answer.site is not None):
-            return
-        if response[2] & TC and (shared or answer.site is not None):
-            return
-        tail = response[form.end :]
-        if form.cookie is not None and self._cookies is not None:
-            if tail[-_COOKIE_SIZE - 4 : -_COOKIE_SIZE] != COOKIE + b"\0\x18":
-                return
-            tail = tail[:-_COOKIE_SIZE]
-        place = 0
-        if answer.site is not None:
-            place = place_of_lease(tail, answer.answer[-1].rdatas[0].to_wire() or b"", opt=form.opt)
-            if place < 0:
-                return
-        pointers = None
-        if shared and answer.authority:
-            pointers = pointers_of(tail, form.end - 4 - len(answer.authority[0].owner))
-            if pointers is None:
-                return
-        name, kind_and_class = data[12 : form.end - 4].lower(), data[form.end - 4 : form.end]
-        simple = form.cookie is None and not shared and data[12 : form.end - 4] == name
-        tally = self._tallies.get(kind)
-        if tally is None:
-            tally = self._tallies[kind] = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
-        wire = response[2:12] + name + kind_and_class + tail
-        entry = Entry(shared or form.key, data[2:] if simple else b"", wire, response[2:12], tail, tally, place)
-        entry.pointers, entry.end = pointers or (), form.end
-        entry.size = len(entry.key) + len(entry.exact_key) + len(wire) + len(tail) + _OVERHEAD
-        self._keep(entry)
+        tally = self._tallies.get(kind) or Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
+        shared, cookies = self._shared_key(data, form), self._cookies is not None
+        entry = entry_of(data, form, response, answer, tally, shared=shared, cookies=cookies)
+        if entry is not None:
+            self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         if entry.key in self._entries:
@@ -220,6 +191,7 @@ class WireCache:
             self.exact[entry.exact_key] = entry
         if entry.tally.site is not None:
             self._sites.setdefault(entry.tally.site, set()).add(entry)
+        self._tallies[entry.tally.kind] = entry.tally
         entry.tally.entries += 1
         self._bytes += entry.size
         while self._bytes > MOST_BYTES:
