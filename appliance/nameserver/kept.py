@@ -16,6 +16,8 @@ class Tally:
     """
     What was answered of one kind in a tick; all spellings and forms of a question share it.
 
+    Names behind one DNAME are of one kind, and may be of several sites: each has its own.
+
     :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``.
     :param left: how many more may be answered in this tick before the rate limiter is asked about each.
     :param allowed: what ``left`` began with; ``over``: how many were answered when nothing was left,
@@ -34,6 +36,11 @@ class Tally:
     limited: int = 0
     tick: int = -1
     entries: int = 0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Where it is found."""
+        return self.kind, self.site
 
 
 @attrs.define(eq=False)

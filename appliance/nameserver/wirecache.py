@@ -79,7 +79,7 @@ class WireCache:
         self.age = 0
         self.exact: dict[bytes, Entry] = {}
         self._entries: dict[bytes, Entry] = {}
-        self._tallies: dict[Kind, Tally] = {}
+        self._tallies: dict[tuple[object, ...], Tally] = {}
         self._sites: dict[str, set[Entry]] = {}
         self._bytes = 0
 
@@ -177,7 +177,9 @@ class WireCache:
         form = form_of(data)
         if age != self.age or form is None or data[form.end - 2 : form.end] != CLASS_IN:
             return
-        tally = self._tallies.get(kind) or Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
+        tally = self._tallies.get((kind, answer.site))
+        if tally is None:
+            tally = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
         shared, cookies = self._shared_key(data, form), self._cookies is not None
         entry = entry_of(data, form, response, answer, tally, shared=shared, cookies=cookies)
         if entry is not None:
@@ -191,7 +193,7 @@ class WireCache:
             self.exact[entry.exact_key] = entry
         if entry.tally.site is not None:
             self._sites.setdefault(entry.tally.site, set()).add(entry)
-        self._tallies[entry.tally.kind] = entry.tally
+        self._tallies[entry.tally.key] = entry.tally
         entry.tally.entries += 1
         self._bytes += entry.size
         while self._bytes > MOST_BYTES:
@@ -204,7 +206,7 @@ class WireCache:
         tally.entries -= 1
         if not tally.entries:
             self._settle(tally)
-            del self._tallies[tally.kind]
+            del self._tallies[tally.key]
         if tally.site is not None:
             entries = self._sites[tally.site]
             entries.discard(entry)

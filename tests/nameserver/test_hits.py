@@ -137,6 +137,16 @@ class HitTests(SynchronousTestCase):
         world.setting.state.by_hand.release(IPv4Address(address), at_once=False)
         self.assertIsNone(world.hit(self.asked))
 
+    def test_sites_behind_one_dname(self) -> None:
+        """The limiter counts them as one kind, but each is answered with its own address."""
+        world, names = self.world, ["a.wild.example.test", "b.wild.example.test"]
+        pool = fakes.pool(3)
+        world.setting.state.configure({pool.name: pool}, {name: fakes.site(name) for name in names}, zones(2, names))
+        for name in ("a.old", "b.old"):
+            first = world.ask(Asked(name))
+            for _ in range(2):
+                self.assertEqual(world.hit(Asked(name)), first, name)
+
     def test_counters(self) -> None:
         """A hit counts as a query, and as what it was answered."""
         world = self.world
@@ -155,7 +165,7 @@ class HitTests(SynchronousTestCase):
             self.world.ask(Asked(f"n{number}"))
         self.assertLess(len(cache), 60)
         self.assertLessEqual(len(cache.exact), len(cache))
-        self.assertEqual({entry.tally.kind for entry in cache.exact.values()} - set(cache._tallies), set())
+        self.assertEqual({entry.tally.key for entry in cache.exact.values()} - set(cache._tallies), set())
         self.assertLess(len(cache._tallies), 60)
         self.assertIsNotNone(self.world.ask(self.asked))
         cache.clear()
