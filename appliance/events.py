@@ -224,6 +224,17 @@ class Unpinned(PinEvent):
 
 
 @attrs.frozen(kw_only=True)
+class ChoiceChanged(Event):
+    """
+    The names of ``customer`` would be answered otherwise than before, some of them to somebody.
+
+    Never on the disk: a start knows nothing of who is up, and chooses anew.
+    """
+
+    customer: str
+
+
+@attrs.frozen(kw_only=True)
 class Override(Event):
     """
     A person has set something of the running process, beside what the file says; it outlasts restarts (5.10).

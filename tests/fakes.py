@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from twisted.internet.defer import Deferred, fail
@@ -23,6 +23,7 @@ from appliance.events import (
     Unpinned,
 )
 from appliance.model import Address, Asker, Periods, Pool, Proof, Quota, Server, Service, Site, Tiers
+from appliance.naming import Answer, NeedsChoice, chosen, to_text, unchosen
 
 PERIODS = Periods(base=20, minimum=5, maximum=60, offer=10, grace=1, cooling=20, unused_renewals=3)
 """A site that nobody connects to is promised 10 s (half of the base)."""
@@ -220,3 +221,38 @@ class FakeJournal:
                     overrides[item.subject, item.setting] = item
         entries: tuple[Entry, ...] = (*leases.values(), *freed.values(), *pins.values(), *overrides.values())
         return Recovered(entries=entries, crashed=crashed)
+
+
+class FakeChoosing:
+    """
+    Who chooses for customers.
+
+    :ivar addresses: what a customer's names are answered with; of a family that has none there is no data.
+    :ivar customers: whose a name is; ``shop`` has all others.
+    :ivar apart: customers whose answers are not everybody's.
+    :ivar asked: the owners it was asked for, and by whom.
+    :ivar afterwards: called when an answer is made, before it is given.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, list[IPv4Address | IPv6Address]] = {
+            "shop": [IPv4Address("198.51.100.1"), IPv6Address("2001:db8::1")]
+        }
+        self.customers: dict[str, str] = {}
+        self.apart: set[str] = set()
+        self.ttl, self.scope = 10, 0
+        self.asked: list[tuple[str, Asker | None]] = []
+        self.afterwards: Callable[[], None] = lambda: None
+
+    def complete(self, needs: NeedsChoice, asker: Asker | None) -> Answer:
+        owner = to_text(needs.owner)
+        self.asked.append((owner, asker))
+        customer = self.customers.get(owner, "shop")
+        for_all = customer not in self.apart
+        found = [address for address in self.addresses[customer] if address.version == needs.family]
+        if found:
+            answer = chosen(needs, found, self.ttl, customer=customer, for_all=for_all, scope=self.scope)
+        else:
+            answer = unchosen(needs, customer=customer, for_all=for_all, scope=self.scope)
+        self.afterwards()
+        return answer

@@ -54,6 +54,23 @@ class Setting:
         return [event for event in self.heard if isinstance(event, kind)]
 
 
+class ChoiceTests(SynchronousTestCase):
+    def test_who_chooses_is_asked(self) -> None:
+        """With who asks, for A and AAAA of a customer's name, also behind a CNAME; and nothing is leased."""
+        setting = Setting([fakes.pool(1)])
+        source = dns.zone.from_text(ZONE + "alias CNAME shop\n", origin="example.test", relativize=False)
+        setting.state.configure({}, {}, Zones([source], (), [from_text("shop.example.test")]))
+        setting.state.delivering = choosing = fakes.FakeChoosing()
+        for name in ("shop.example.test", "alias.example.test"):
+            for rdtype, address in ((A, "198.51.100.1"), (dns.rdatatype.AAAA, "2001:db8::1")):
+                found = setting.state.answer(Question(from_text(name), rdtype), fakes.ASKER)
+                assert isinstance(found, Answer)
+                self.assertEqual(([str(each) for each in found.answer[-1].rdatas], found.customer), ([address], "shop"))
+        self.assertEqual([asker for _, asker in choosing.asked], [fakes.ASKER] * 4)
+        self.assertIsInstance(setting.state.answer(Question(from_text("ns1.example.test"), A)), Answer)
+        self.assertEqual(len(choosing.asked), 4)
+
+
 class GrantTests(SynchronousTestCase):
     def test_exhaustion_is_said_again_after_a_grant(self) -> None:
         """An alarm for each time that it happens, not for each query."""

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.model import Endpoint, Pair, Transport
 from appliance.nat.traffic import Flow
 from appliance.views import as_table, flow_row, for_people, order_text, status_text
-from appliance.views.texts import vitals_text
+from appliance.views.texts import explanation_text, vitals_text
 from tests.control.world import CLIENT, UNIX, WWW, World
 
 FLOW = Flow(
@@ -198,3 +198,12 @@ class TextTests(SynchronousTestCase):
             "cpu -% (-% of one by this process), memory -%, - MB resident; lag p99 -ms; - of any number of files; "
             "- MB/s out",
         )
+
+
+class ExplanationTests(SynchronousTestCase):
+    def test_a_name_that_is_chosen(self) -> None:
+        """Behind a CNAME it is said which one is."""
+        said = explanation_text(
+            {"name": "catalog.a.test", "type": "AAAA", "from": "choice", "owner": "page.a.test", "family": 6}
+        )
+        self.assertEqual(said, "catalog.a.test AAAA\n  chosen for each answer, as page.a.test, among IPv6 addresses")

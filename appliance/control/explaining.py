@@ -12,7 +12,7 @@ from appliance.control.words import SOMEBODY, Row, asker_of
 from appliance.errors import RequestError
 from appliance.leasing import LeaseTable, Verdict
 from appliance.model import Asker, Site
-from appliance.naming import Answer, Question, answer, from_text, to_text
+from appliance.naming import Answer, NeedsChoice, Question, answer, from_text, to_text
 from appliance.shared import SharedState, maximum_ttl
 from appliance.views import lease_row, ports_of
 
@@ -42,6 +42,8 @@ def explain(state: SharedState, unix: Wall, name: str, rdtype: str = "A", client
         reason = found.error.text if found.error is not None else None
         rcode = dns.rcode.to_text(found.rcode)
         return {**said, "from": "zone", "rcode": rcode, "reason": reason, "records": records}
+    if isinstance(found, NeedsChoice):
+        return {**said, "from": "choice", "owner": to_text(found.owner), "family": found.family}
     site = state.sites[found.site]
     said |= {"from": "lease", "site": site.name, "pool": site.pool or None, "keys": ports_of(site.keys)}
     pin = state.pins.of(site.name)

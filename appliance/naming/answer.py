@@ -3,13 +3,13 @@ The answer to a question: RFC 1034 section 4.3.2, with wildcards (RFC 4592), DNA
 (RFC 2308).
 
 Theory of operation: a chain of steps, each in the zone nearest to the name it is at.  A step ends the answer (data,
-NODATA, NXDOMAIN, referral, a site that needs a lease) or names where the chain goes on (CNAME, DNAME).
+NODATA, NXDOMAIN, referral, a site that needs a lease, a name that needs a choice) or names where the chain goes on
+(CNAME, DNAME).
 """
 
 from __future__ import annotations
 
-import functools
-from ipaddress import IPv4Address
+from typing import Literal
 
 import attrs
 import dns.rcode
@@ -18,7 +18,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from appliance.naming.names import MAX_LENGTH, below, is_under, to_name, wire
-from appliance.naming.values import Answer, NeedsLease, Question, RRset
+from appliance.naming.values import Answer, NeedsChoice, NeedsLease, Question, RRset
 from appliance.naming.zone import Node, Zone, Zones
 
 _A = dns.rdatatype.A
@@ -35,9 +35,6 @@ MAX_CHAIN = 16
 
 ANY_TTL = 3789
 """TTL of the HINFO that answers ANY (RFC 8482 s4.2; Cloudflare's value, gdnsd has 3600)."""
-
-EXHAUSTED_TTL = 5
-"""Most that a NODATA for want of an address may be cached: a place may be free the next moment."""
 
 _ANY_HINFO = dns.rdata.from_text(dns.rdataclass.IN, _HINFO, '"RFC8482" ""')
 
@@ -70,10 +67,11 @@ class _Renamed:
     rrset: RRset
 
 
-def answer(zones: Zones, question: Question) -> Answer | NeedsLease:
+def answer(zones: Zones, question: Question) -> Answer | NeedsLease | NeedsChoice:
     """
-    :return: an Answer, or NeedsLease where the chain ends at a site and an address is asked for.  Never raises for any
-        question; costs one look-up a label for each step of the chain.
+    :return: an Answer; NeedsLease where the chain ends at a site and A is asked for; NeedsChoice where it ends at a
+        customer's name and A or AAAA is.  Never raises for any question; costs one look-up a label for each step of the
+        chain.
     """
     zone = zones.find_for(question.qname, question.qtype)
     if zone is None:
@@ -123,24 +121,6 @@ def _feeds_itself(rrset: RRset) -> bool:
     return rrset.rdtype == _DNAME and is_under(wire(rrset.rdatas[0].target), rrset.owner)  # type: ignore[attr-defined]
 
 
-def leased(needs: NeedsLease, address: IPv4Address, ttl: int) -> Answer:
-    """Complete an answer with the address that the site holds."""
-    record = RRset(needs.owner, _A, ttl, (_address_rdata(address),))
-    return Answer(answer=(*needs.chain, record), site=needs.site, origin=needs.origin)
-
-
-@functools.lru_cache(maxsize=65536)
-def _address_rdata(address: IPv4Address) -> dns.rdata.Rdata:
-    """Kept, because making one costs as much as the rest of an answer and there are few addresses."""
-    return dns.rdata.from_text(dns.rdataclass.IN, _A, str(address))
-
-
-def exhausted(needs: NeedsLease) -> Answer:
-    """NODATA for want of an address, cached for 5 s at most."""
-    soa = attrs.evolve(needs.soa, ttl=min(needs.soa.ttl, EXHAUSTED_TTL))
-    return Answer(answer=needs.chain, authority=(soa,), for_all=False, origin=needs.origin)
-
-
 def _origin(place: _Found | _Missing | _Cut | _Renamed) -> bytes | None:
     """The name whose records answer for other names, too; None where the name has its own, or is not there."""
     if isinstance(place, _Cut):
@@ -152,7 +132,7 @@ def _origin(place: _Found | _Missing | _Cut | _Renamed) -> bytes | None:
 
 def _step(
     zone: Zone, found: _Found | _Missing | _Cut | _Renamed, name: bytes, qtype: int, chain: tuple[RRset, ...]
-) -> Answer | NeedsLease | tuple[list[RRset], bytes | None]:
+) -> Answer | NeedsLease | NeedsChoice | tuple[list[RRset], bytes | None]:
     """One step: an end of the chain, or its further links and the target (None: longer than a name may be)."""
     if isinstance(found, _Cut):
         return _referral(zone, found.name, chain)
@@ -163,7 +143,10 @@ def _step(
     node, owner = found.node, found.owner
     if node.site is not None and qtype == _A:
         return NeedsLease(site=node.site, owner=owner, chain=chain, soa=zone.negative_soa)
-    if qtype == _ANY and (node.rrsets or node.site):
+    if node.chosen and qtype in (_A, _AAAA):
+        family: Literal[4, 6] = 4 if qtype == _A else 6
+        return NeedsChoice(owner=owner, family=family, chain=chain, soa=zone.negative_soa)
+    if qtype == _ANY and (node.rrsets or node.site or node.chosen):
         return Answer(answer=(*chain, RRset(owner, _HINFO, ANY_TTL, (_ANY_HINFO,))))
     if qtype == dns.rdatatype.RRSIG:
         found_here = tuple(_owned(each, owner) for each in node.rrsets.values() if each.rdtype == qtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 import dns.rcode
 import dns.rdata
@@ -49,7 +51,9 @@ class Answer:
 
     :param truncated: the asker is to come back over TCP.
     :param site: whose lease the last address record is; None where no lease is in it.
-    :param for_all: whoever asks the same gets the same, until the zones or the lease of ``site`` change.
+    :param customer: whose choice of servers or POPs it is; None where nothing was chosen.
+    :param for_all: whoever asks the same gets the same, until the zones, the lease of ``site`` or the choice of
+        ``customer`` change.
     :param origin: the wildcard, DNAME or delegation that it was made from, which answers for names without number; None
         where the name has its own records, or is not there.
     :param scope: how many bits of the asker's network (RFC 7871) it depends on.
@@ -63,6 +67,7 @@ class Answer:
     truncated: bool = False
     error: ExtendedError | None = None
     site: str | None = None
+    customer: str | None = None
     for_all: bool = True
     origin: bytes | None = None
     scope: int = 0
@@ -81,6 +86,26 @@ class NeedsLease:
 
     site: str
     owner: bytes
+    chain: tuple[RRset, ...]
+    soa: RRset
+    origin: bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NeedsChoice:
+    """
+    An address question for a name of the POP network's customers (3.1, 3.2): who knows what they are answered with
+    completes it with ``chosen`` or ``unchosen``.
+
+    :param owner: the name that the records are for: the question's, or the end of its CNAME chain.
+    :param family: 4 where A was asked for, 6 for AAAA.
+    :param chain: CNAME and DNAME records that led there.
+    :param soa: the zone's negative SOA, for an answer without data.
+    :param origin: as in :class:`Answer`.
+    """
+
+    owner: bytes
+    family: Literal[4, 6]
     chain: tuple[RRset, ...]
     soa: RRset
     origin: bytes | None = None

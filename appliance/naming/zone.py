@@ -1,5 +1,5 @@
 """
-Zones as look-ups need them, with the sites' names laid over.
+Zones as look-ups need them, with the names of sites and of the POP network's customers laid over.
 
 Built once from dnspython's parsed zone and then only read.  A zone that is transferred in is replaced as a whole.
 """
@@ -47,10 +47,12 @@ class Node:
 
     :param rrsets: by type; those of RRSIGs by :func:`signatures`.
     :param site: A questions for this name need a lease of that site.
+    :param chosen: A and AAAA questions for this name need a choice among a customer's servers or the POPs.
     """
 
     rrsets: dict[int, RRset] = attrs.Factory(dict)
     site: str | None = None
+    chosen: bool = False
 
 
 def signatures(covered: int) -> int:
@@ -117,15 +119,24 @@ class Zone:
 
     def lay_over(self, site: SiteNames, name: bytes) -> None:
         """The site answers A and AAAA at ``name``; what else the zone has there stays, but for a CNAME."""
-        self._add_path(name)
-        node = self.nodes[name]
+        node = self._cleared(name)
         node.site = site.site
-        for rdtype in (_A, _AAAA, dns.rdatatype.CNAME):
-            node.rrsets.pop(rdtype, None)
-            node.rrsets.pop(signatures(rdtype), None)
         if site.ipv6:
             rdatas = tuple(dns.rdata.from_text(dns.rdataclass.IN, _AAAA, str(address)) for address in site.ipv6)
             node.rrsets[_AAAA] = RRset(name, _AAAA, site.ipv6_ttl, rdatas)
+
+    def lay_choice_over(self, name: bytes) -> None:
+        """A and AAAA at ``name`` are chosen for each answer; what else the zone has there stays, but for a CNAME."""
+        self._cleared(name).chosen = True
+
+    def _cleared(self, name: bytes) -> Node:
+        """The node of a name that is answered with addresses which are not the zone's."""
+        self._add_path(name)
+        node = self.nodes[name]
+        for rdtype in (_A, _AAAA, dns.rdatatype.CNAME):
+            node.rrsets.pop(rdtype, None)
+            node.rrsets.pop(signatures(rdtype), None)
+        return node
 
     def _add_path(self, name: bytes) -> None:
         for step in below(name, self.apex):
@@ -135,31 +146,39 @@ class Zone:
 
 class Zones:
     """
-    Every zone, with every site in the zone that is nearest to its name; frozen once built.
+    Every zone, with every name of a site or a customer in the zone that is nearest to it; frozen once built.
 
-    :param sources: parsed zones, or ours; over these very objects the sites are laid, so nobody else may use them.
+    :param sources: parsed zones, or ours; over these very objects the names are laid, so nobody else may use them.
+    :param chosen: what is answered with a choice, lower-case wire bytes; none of them is a site's.
     """
 
-    def __init__(self, sources: Iterable[dns.zone.Zone | Zone] = (), sites: Iterable[SiteNames] = ()) -> None:
+    def __init__(
+        self,
+        sources: Iterable[dns.zone.Zone | Zone] = (),
+        sites: Iterable[SiteNames] = (),
+        chosen: Iterable[bytes] = (),
+    ) -> None:
         zones = (source if isinstance(source, Zone) else Zone.of(source) for source in sources)
         self._zones = {zone.apex: zone for zone in zones}
-        self._laid: dict[bytes, list[tuple[SiteNames, bytes]]] = {}
-        for site in sites:
-            for name in site.names:
-                zone_of_site = self.find(name)
-                if zone_of_site is not None:
-                    self._laid.setdefault(zone_of_site.apex, []).append((site, name))
-                    zone_of_site.lay_over(site, name)
+        self._laid: dict[bytes, list[tuple[SiteNames | None, bytes]]] = {}
+        """By apex; a name without a site is chosen."""
+        laid: list[tuple[SiteNames | None, bytes]] = [(site, name) for site in sites for name in site.names]
+        laid += [(None, name) for name in chosen]
+        for site, name in laid:
+            zone_of_name = self.find(name)
+            if zone_of_name is not None:
+                self._laid.setdefault(zone_of_name.apex, []).append((site, name))
+                _lay(zone_of_name, site, name)
 
     def with_zone(self, zone: Zone) -> Zones:
         """
-        The same zones with one replaced; costs the sites of that zone.
+        The same zones with one replaced; costs the names that are laid over it.
 
-        :param zone: new, without sites; there is one of its apex.
+        :param zone: new, with nothing laid over; there is one of its apex.
         """
         assert zone.apex in self._zones
         for site, name in self._laid.get(zone.apex, ()):
-            zone.lay_over(site, name)
+            _lay(zone, site, name)
         changed = Zones()
         changed._zones = {**self._zones, zone.apex: zone}
         changed._laid = self._laid
@@ -189,3 +208,10 @@ class Zones:
     def holds(self, name: bytes) -> bool:
         """Does any zone of ours cover ``name``?"""
         return any(is_under(name, apex) for apex in self._zones)
+
+
+def _lay(zone: Zone, site: SiteNames | None, name: bytes) -> None:
+    if site is None:
+        zone.lay_choice_over(name)
+    else:
+        zone.lay_over(site, name)

@@ -18,9 +18,10 @@ from appliance.events import (
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Promise
 from appliance.model import Address, Asker, NatPool, Pool, Server, Site
-from appliance.naming import Answer, NeedsLease, Question, Zone, Zones, answer, leased
+from appliance.naming import Answer, NeedsChoice, NeedsLease, Question, Zone, Zones, answer, leased
 from appliance.shared.byhand import ByHand
 from appliance.shared.carrying import Carrying
+from appliance.shared.choosing import Choosing
 from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
@@ -37,6 +38,7 @@ class SharedState:
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
     :ivar by_hand: what a person may do to its leases.
+    :ivar delivering: chooses for the customers whose names are laid over the zones; None: there are none.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SharedState:
         self._telling = Telling(journal, self._follow, self._came_nearer)
         self._carried: Mapping[str, Site] = {}
         self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
+        self.delivering: Choosing | None = None
         self._data_path = data_path(self)
         horizon = Horizon(journal, self._telling)
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
@@ -107,18 +110,7 @@ class SharedState:
 
     def entries(self) -> Iterator[Entry]:
         """What a snapshot has to hold; each entry is as it is when it is taken, while the tables may go on changing."""
-        for table in list(self._tables.by_pool.values()):
-            for leases in table.holdings():
-                for lease in leases:
-                    if not lease.gone:
-                        yield table.record(lease, self._seconds())
-            for address, site in table.former():
-                yield AddressFreed(at=self._seconds(), pool=table.pool.name, address=address, former=site)
-        for pin in list(self.pins):
-            # One that was taken back since would come after its end, and win over it.
-            if self.pins.of(pin.site) is pin:
-                yield pin.event(pin.since)
-        yield from self.overrides.current()
+        return self._tables.entries(self._seconds)
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
@@ -139,7 +131,8 @@ class SharedState:
 
     def answer(self, question: Question, asker: Asker | None = None) -> Answer | Deferred[Answer | None] | None:
         """
-        Answer a question, granting or renewing a lease where it asks for a site's address.
+        Answer a question, granting or renewing a lease where it asks for a site's address, and choosing where it asks
+        for a customer's.
 
         :param asker: who asks; None for this process's own people.
         :return: None where the configuration says that the query is to be dropped; a Deferred where a new lease is on
@@ -148,6 +141,9 @@ class SharedState:
         found = answer(self._tables.zones, question)
         if isinstance(found, Answer):
             return found
+        if isinstance(found, NeedsChoice):
+            assert self.delivering is not None, "names are laid over the zones, and nobody chooses"
+            return self.delivering.complete(found, asker)
         outcome = self.lease(found.site, asker)
         if isinstance(outcome, Deferred):
             return outcome.addCallback(lambda outcome: self._complete(found, outcome))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from appliance.events import AddressFreed, Entry
 from appliance.leasing import Connections, Lease, LeaseTable
 from appliance.model import Address, Pool, Server, Site
 from appliance.naming import Zones
@@ -45,6 +46,21 @@ class Tables:
         for table in self.by_pool.values():
             for lease in table.leases_of(site):
                 yield table, lease
+
+    def entries(self, seconds: Callable[[], float]) -> Iterator[Entry]:
+        """What a snapshot has to hold; each entry is as it is when it is taken, while the tables may go on changing."""
+        for table in list(self.by_pool.values()):
+            for leases in table.holdings():
+                for lease in leases:
+                    if not lease.gone:
+                        yield table.record(lease, seconds())
+            for address, site in table.former():
+                yield AddressFreed(at=seconds(), pool=table.pool.name, address=address, former=site)
+        for pin in list(self.pins):
+            # One that was taken back since would come after its end, and win over it.
+            if self.pins.of(pin.site) is pin:
+                yield pin.event(pin.since)
+        yield from self.overrides.current()
 
     def next_deadline(self) -> float | None:
         deadlines = (table.ending.next_deadline() for table in self.by_pool.values())

@@ -3,7 +3,8 @@ A zone as the messages of an AXFR response (RFC 5936).
 
 They are made one at a time, when the stream can take the next one, from a zone that does not change: a transfer that
 takes an hour is of one version, and costs no more than one message in a turn of the reactor.  Names that are answered
-by lease have no A record here, since it would be wrong a moment later.
+by lease have no A record here, and names that are answered with a choice neither A nor AAAA, since it would be wrong a
+moment later.
 """
 
 from __future__ import annotations

@@ -107,6 +107,10 @@ def explanation_text(found: Mapping[str, Any]) -> str:
     if found["from"] == "zone":
         why = f": {found['reason']}" if found["reason"] else ", from the zone"
         return "\n".join([*lines, f"  {found['rcode']}{why}", *(f"  {text}" for text in found["records"])])
+    if found["from"] == "choice":
+        return "\n".join(
+            [*lines, f"  chosen for each answer, as {found['owner']}, among IPv{found['family']} addresses"]
+        )
     lines.append(f"  leases as {found['site']} from pool {found['pool']}, for {' '.join(found['keys'])}")
     answer = f"{found['address']} TTL {found['ttl']}" if found["address"] else "no address yet"
     lines.append(f"  {found['outcome']}: {answer}")

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.naming import (
     Answer,
+    NeedsChoice,
     NeedsLease,
     Question,
     RRset,
@@ -75,7 +76,7 @@ def zones() -> Zones:
 ZONES = zones()
 
 
-def ask(name: str, rdtype: str = "A") -> Answer | NeedsLease:
+def ask(name: str, rdtype: str = "A") -> Answer | NeedsLease | NeedsChoice:
     return answer(ZONES, Question(from_text(name), dns.rdatatype.from_text(rdtype)))
 
 
@@ -237,6 +238,7 @@ class RobustnessTests(SynchronousTestCase):
         """Of bounded length, with a SOA where there is no data, and never an exception."""
         name = ".".join([*labels, "example.test"])
         found = answer(ZONES, Question(from_text(name), dns.rdatatype.RdataType.make(rdtype)))
+        assert not isinstance(found, NeedsChoice)
         if isinstance(found, NeedsLease):
             self.assertEqual(rdtype, dns.rdatatype.A)
             return

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.naming import (
     Answer,
     ExtendedError,
+    NeedsChoice,
     NeedsLease,
     Question,
     SiteNames,
@@ -30,7 +31,7 @@ def source(apex: str, serial: int = 1, more: str = "") -> dns.zone.Zone:
     return dns.zone.from_text(HEAD.format(serial=serial) + more, apex, relativize=False)
 
 
-def ask(zones: Zones, name: str, rdtype: str = "A") -> Answer | NeedsLease:
+def ask(zones: Zones, name: str, rdtype: str = "A") -> Answer | NeedsLease | NeedsChoice:
     return answer(zones, Question(from_text(name), dns.rdatatype.from_text(rdtype)))
 
 
@@ -90,6 +91,29 @@ class ReplaceTests(SynchronousTestCase):
             changed = changed.with_zone(Zone.of(source("a.test", serial, "site 60 A 192.0.2.99\n")))
             self.assertIsInstance(ask(changed, "site.a.test"), NeedsLease)
         self.assertNotIn(from_text("site.b.test"), changed.apexes()[from_text("a.test")].nodes)
+
+    def test_customers_names_are_laid_over_it(self) -> None:
+        """As sites are, each time; also where the new records have a CNAME there."""
+        name = from_text("page.a.test")
+        changed = Zones([source("a.test")], SITES, [name, from_text("page.elsewhere.test")])
+        for serial in (2, 3):
+            changed = changed.with_zone(Zone.of(source("a.test", serial, "page 60 CNAME ns1\n")))
+            for rdtype, family in (("A", 4), ("AAAA", 6)):
+                found = ask(changed, "page.a.test", rdtype)
+                assert isinstance(found, NeedsChoice)
+                self.assertEqual((found.owner, found.family), (name, family))
+            found = ask(changed, "page.a.test", "CNAME")
+            self.assertEqual(isinstance(found, Answer) and found.answer, ())
+            self.assertIsInstance(ask(changed, "site.a.test"), NeedsLease)
+
+    def test_a_delegation_that_comes_in_wins(self) -> None:
+        """What lies below it is somebody else's."""
+        changed = Zones([source("a.test")], (), [from_text("www.page.a.test")])
+        self.assertIsInstance(ask(changed, "www.page.a.test"), NeedsChoice)
+        changed = changed.with_zone(Zone.of(source("a.test", 2, "page 60 NS ns.page\n")))
+        found = ask(changed, "www.page.a.test")
+        assert isinstance(found, Answer)
+        self.assertEqual((found.authoritative, found.answer, len(found.authority)), (False, (), 1))
 
     def test_slowly(self) -> None:
         """In slices, with the same result."""

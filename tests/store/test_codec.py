@@ -15,6 +15,7 @@ from appliance.events import (
     AddressDeclined,
     AddressFreed,
     AddressRemoved,
+    ChoiceChanged,
     Event,
     LeaseBound,
     LeaseDraining,
@@ -135,6 +136,7 @@ class RoundTripTests(SynchronousTestCase):
             AddressFreed(at=1, pool="p", address=address, former=None),
             AddressRemoved(at=1, pool="p", address=address, former=None),
             declined,
+            ChoiceChanged(at=1, customer="shop"),
         ):
             self.assertIsNone(fields_of(event, HERE))
 

@@ -106,6 +106,17 @@ class Messages(SynchronousTestCase):
         self.assertIn('site.in.test. 60 IN TXT "stays"', text)
         self.assertNotIn("192.0.2.7", text)
 
+    def test_what_is_chosen_is_left_out(self) -> None:
+        """Of either family: who is up now may be down before the next transfer."""
+        more = MORE + "site 60 AAAA 2001:db8::7\n"
+        zones = Zones([zone_of(records(7, more))], (), map(from_text, ("site.in.test", "new.in.test")))
+        response = dns.message.make_response(dns.message.make_query(APEX, "AXFR"))
+        outgoing = Outgoing(zones.apexes()[from_text("in.test")], response, lambda *_: None)
+        text = dns.message.from_wire(next(outgoing)).to_text()
+        self.assertIn('site.in.test. 60 IN TXT "stays"', text)
+        for left_out in ("192.0.2.7", "2001:db8::7", "new.in.test"):
+            self.assertNotIn(left_out, text)
+
 
 class OutgoingTests(World):
     async def code(self, served: Served, key: dns.tsig.Key | None = None, rdtype: str = "AXFR", **more: bool) -> int:

@@ -29,7 +29,18 @@ from twisted.trial.unittest import TestCase
 from appliance.config import Config, loads
 from appliance.model import Asker
 from appliance.nameserver import NameServer
-from appliance.naming import Answer, NeedsLease, Question, SiteNames, Zone, Zones, answer, from_text, leased
+from appliance.naming import (
+    Answer,
+    NeedsChoice,
+    NeedsLease,
+    Question,
+    SiteNames,
+    Zone,
+    Zones,
+    answer,
+    from_text,
+    leased,
+)
 from appliance.transfers import Bounds, Patience, ZoneTransfers
 from tests.integration.process import free_port, own_address
 
@@ -107,6 +118,7 @@ class Served:
 
     def answer(self, question: Question, asker: Asker) -> Answer:
         found = answer(self.zones, question)
+        assert not isinstance(found, NeedsChoice)
         return leased(found, IPv4Address("192.0.2.200"), 9) if isinstance(found, NeedsLease) else found
 
     def row(self, number: int = 0) -> dict[str, Any]:
