@@ -16,9 +16,10 @@ class Tally:
     """
     What was answered of one kind in a tick; all spellings and forms of a question share it.
 
-    Names behind one DNAME are of one kind, and may be of several sites: each has its own.
+    Names behind one DNAME are of one kind, and may be of several sites or customers: each has its own.
 
-    :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``.
+    :param rcode: of these answers; ``site``: whose lease is in them, lately at ``address``; ``customer``: whose choice
+        is.
     :param left: how many more may be answered in this tick before the rate limiter is asked about each.
     :param allowed: what ``left`` began with; ``over``: how many were answered when nothing was left,
         and ``limited``: not answered.
@@ -29,6 +30,7 @@ class Tally:
     kind: Kind
     rcode: str
     site: str | None
+    customer: str | None
     address: Address | None = None
     left: int = 0
     allowed: int = 0
@@ -40,7 +42,7 @@ class Tally:
     @property
     def key(self) -> tuple[object, ...]:
         """Where it is found."""
-        return self.kind, self.site
+        return self.kind, self.site, self.customer
 
 
 @attrs.define(eq=False)
@@ -55,7 +57,8 @@ class Entry:
     :param told: TTL and address that are written there.
     :param pointers: for names that are not there, which share a response: where in ``tail`` compression pointers are,
         that follow the question's length; ``end`` is where the question ended that they are right for.
-    :param tick: the tick in which it was asked for last; in another one it must be asked for anew.
+    :param tick: the tick in which it was asked for last; in another one it must be asked for anew: its lease, or the
+        plain path where somebody is chosen.
     """
 
     key: bytes

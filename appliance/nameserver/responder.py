@@ -219,7 +219,9 @@ class Responder:
         response = self._render(query, answer)
         self.happened[dns.rcode.to_text(response.rcode())] += 1
         limit = STREAM_LIMIT if query.stream else self._datagram_limit(query.message)
-        data = bytes(response.to_wire(max_size=limit, prefer_truncation=True) or b"")
+        # The best of those who were chosen comes first; records of zones are shuffled.
+        shuffle = answer.customer is None
+        data = bytes(response.to_wire(max_size=limit, prefer_truncation=True, want_shuffle=shuffle) or b"")
         cache = self.streams if query.stream else self.datagrams
         if cache is not None and answer.for_all:
             cache.learn(query.data, data, answer, kind, query.age)
@@ -267,7 +269,9 @@ class Responder:
             options.append(dns.edns.NSIDOption(self.identity.nsid.encode()))
         subnet = query.option(dns.edns.OptionType.ECS)
         if self.client_subnet and isinstance(subnet, dns.edns.ECSOption):
-            options.append(dns.edns.ECSOption(subnet.address, subnet.srclen, answer.scope))
+            # Nothing depends on a network that was not told.
+            scope = answer.scope if subnet.srclen else 0
+            options.append(dns.edns.ECSOption(subnet.address, subnet.srclen, scope))
         if query.stream and self.keepalive and query.option(_KEEPALIVE) is not None:
             tenths = min(int(self.keepalive * 10), 65535)
             options.append(dns.edns.GenericOption(_KEEPALIVE, struct.pack("!H", tenths)))

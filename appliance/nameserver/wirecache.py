@@ -4,8 +4,10 @@ The fast path: answers as bytes, kept for as long as they are right.
 Invariant: a hit is byte for byte what ``Responder.respond`` said to the same question before, but for the id, the
 letters of the name, the cookie, and the TTL and address of a lease.  Those two come from the lease itself, once a tick:
 at the first question of a tick the lease is renewed as for any other question, with a promise that covers the rest of
-the tick, and whoever asks in the same tick is told the same.  What the plain path says of one asker only is not kept
-(``Answer.for_all``), and when zones or leases change, nothing that was kept is used before it was asked for anew.
+the tick, and whoever asks in the same tick is told the same.  What was chosen for a customer (``Answer.customer``) is
+right for a tick at most, and then the plain path chooses anew.  What it says of one asker only is not kept
+(``Answer.for_all``), and when zones, leases or choices change, nothing that was kept is used before it was asked for
+anew.
 tests/nameserver/test_wirecache.py holds the two paths against each other.
 
 What is looked up: the query's bytes behind its id, as they are, which finds what most resolvers send; then a form of
@@ -22,7 +24,7 @@ from collections.abc import Callable
 import dns.rcode
 import dns.rdatatype
 
-from appliance.events import Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent
+from appliance.events import ChoiceChanged, Event, LeaseEvent, LeaseExtended, LeaseReset, PinEvent
 from appliance.model import Asker, Proof
 from appliance.nameserver.cookies import Cookies, CookieState
 from appliance.nameserver.forms import AA, CLASS_IN, COOKIE, SHORTEST, TC, Form, brief, form_of, name_of
@@ -52,7 +54,7 @@ class WireCache:
     :param seconds: the clock.
     :param happened: counts what was answered, as the plain path does.
     :ivar payload: what our OPT says.
-    :ivar age: how often all that was kept was forgotten.
+    :ivar age: how often something changed, so that what was decided before is not to be kept.
     :ivar exact: entries by a query's bytes behind its id, for who looks there first after :meth:`begin`.
     """
 
@@ -81,6 +83,7 @@ class WireCache:
         self._entries: dict[bytes, Entry] = {}
         self._tallies: dict[tuple[object, ...], Tally] = {}
         self._sites: dict[str, set[Entry]] = {}
+        self._customers: dict[str, set[Entry]] = {}
         self._bytes = 0
 
     # -- looking up ------------------------------------------------------------------------------------------------
@@ -177,24 +180,31 @@ class WireCache:
         form = form_of(data)
         if age != self.age or form is None or data[form.end - 2 : form.end] != CLASS_IN:
             return
-        tally = self._tallies.get((kind, answer.site))
-        if tally is None:
-            tally = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site)
+        tally = Tally(kind, dns.rcode.to_text(answer.rcode), answer.site, answer.customer)
+        tally = self._tallies.get(tally.key, tally)
         shared, cookies = self._shared_key(data, form), self._cookies is not None
         entry = entry_of(data, form, response, answer, tally, shared=shared, cookies=cookies)
         if entry is not None:
             self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
-        if entry.key in self._entries:
+        tally, former = entry.tally, self._entries.get(entry.key)
+        if former is not None and tally.customer is None:
             return
+        self._tallies[tally.key] = tally
+        tally.entries += 1
+        if former is not None:
+            # Not before: what was answered of this kind lately is not to be forgotten with it.
+            self._forget(former)
         self._entries[entry.key] = entry
         if entry.exact_key:
             self.exact[entry.exact_key] = entry
-        if entry.tally.site is not None:
-            self._sites.setdefault(entry.tally.site, set()).add(entry)
-        self._tallies[entry.tally.key] = entry.tally
-        entry.tally.entries += 1
+        if tally.site is not None:
+            self._sites.setdefault(tally.site, set()).add(entry)
+        if tally.customer is not None:
+            self._customers.setdefault(tally.customer, set()).add(entry)
+            self._begin(tally)
+            entry.tick = self.tick
         self._bytes += entry.size
         while self._bytes > MOST_BYTES:
             self._forget(next(iter(self._entries.values())))
@@ -207,19 +217,20 @@ class WireCache:
         if not tally.entries:
             self._settle(tally)
             del self._tallies[tally.key]
-        if tally.site is not None:
-            entries = self._sites[tally.site]
-            entries.discard(entry)
-            if not entries:
-                del self._sites[tally.site]
+        for owners, owner in ((self._sites, tally.site), (self._customers, tally.customer)):
+            if owner is not None:
+                owners[owner].discard(entry)
+                if not owners[owner]:
+                    del owners[owner]
         self._bytes -= entry.size
 
     def _renew(self, entry: Entry, asker: Asker) -> bool:
         """The first question of a tick: the last one is counted, and the lease is renewed for the rest of this one."""
         tally = entry.tally
-        if tally.tick != self.tick:
-            self._settle(tally)
-            tally.tick = self.tick
+        if tally.customer is not None:
+            # Who is chosen now only the plain path knows, and what it says is kept in the place of this.
+            return False
+        self._begin(tally)
         if tally.site is not None:
             ahead = max(self._tick_ends - self._seconds(), 0.001)
             promise = self._standing.renew(tally.site, asker, ahead)
@@ -229,6 +240,12 @@ class WireCache:
             entry.tell(promise.ttl, promise.address)
         entry.tick = self.tick
         return True
+
+    def _begin(self, tally: Tally) -> None:
+        """Something of this kind is answered in this tick."""
+        if tally.tick != self.tick:
+            self._settle(tally)
+            tally.tick = self.tick
 
     def _settle(self, tally: Tally) -> None:
         """Count what was answered since it was settled last, and let as many go again."""
@@ -249,12 +266,17 @@ class WireCache:
     # -- forgetting ------------------------------------------------------------------------------------------------
 
     def follow(self, event: Event) -> None:
-        """What happens to a site's leases may change its answers, which are then asked for anew."""
+        """What happens to a site's leases, or to whom a customer's names lead, is asked for anew."""
         if isinstance(event, LeaseExtended | LeaseReset):
             # More time for the same answer.
             return
         if isinstance(event, LeaseEvent | PinEvent):
             for entry in self._sites.get(event.site, ()):
+                entry.tick = -1
+        elif isinstance(event, ChoiceChanged):
+            # What is being decided at this moment may be of before.
+            self.age += 1
+            for entry in self._customers.get(event.customer, ()):
                 entry.tick = -1
 
     def settle(self) -> None:
@@ -266,7 +288,7 @@ class WireCache:
         """Nothing that was kept is right any more."""
         self.age += 1
         self.settle()
-        for table in (self.exact, self._entries, self._tallies, self._sites):
+        for table in (self.exact, self._entries, self._tallies, self._sites, self._customers):
             table.clear()
         self._bytes = 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import dns.edns
@@ -20,17 +21,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.errors import RequestError
 from appliance.nameserver.wirecache import TICK
 from tests import fakes
-from tests.nameserver.world import NAMES, QUESTIONS, SITES, Asked, World, without_lease, zones
+from tests.nameserver.world import CHOSEN, NAMES, QUESTIONS, SITES, Asked, World, without_lease, zones
 
 
 class Differential(RuleBasedStateMachine):
-    """Questions of all forms while leases come and go, the disk fails and zones change."""
+    """Questions of all forms while leases come and go, others are chosen, the disk fails and zones change."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         self.setting = self.world.setting
         self.serial, self.sites, self.hits = 1, SITES, Counter[str]()
+        self.ttls = [(math.inf, self.world.choosing.ttl)]
+        """TTLs of choices, and until when they were told."""
         self.reload(SITES)
 
     @rule(asked=QUESTIONS)
@@ -43,7 +46,14 @@ class Differential(RuleBasedStateMachine):
         now = self.setting.clock.seconds()
         said = dns.message.from_wire(hit)
         site = {"alias": SITES[0], "other": SITES[0]}.get(asked.name, f"{asked.name}.example.test")
-        if asked.rdtype == "A" and site in self.sites and asked.name != "ns1":
+        if asked.name in CHOSEN and asked.rdtype in ("A", "AAAA"):
+            assert CHOSEN[asked.name] not in world.choosing.apart, "an answer that was another's"
+            right = world.miss(asked, world.plain)
+            assert right is not None and without_lease(hit) == without_lease(right), "not the choice of now"
+            if said.answer:
+                lately = {ttl for until, ttl in self.ttls if until > now - TICK}
+                assert said.answer[-1].ttl in lately, "kept for longer than a tick"
+        elif asked.rdtype == "A" and site in self.sites and asked.name != "ns1":
             [record] = said.answer[-1]
             address, ttl = IPv4Address(record.address), said.answer[-1].ttl
             pin = state.pins.of(site)
@@ -88,6 +98,40 @@ class Differential(RuleBasedStateMachine):
             self.setting.state.connection_opened(address, site)
             if not lasts:
                 self.setting.state.connection_closed(address, site)
+
+    @rule(
+        asked=QUESTIONS.filter(lambda asked: asked.name in CHOSEN and asked.rdtype in ("A", "AAAA")),
+        steps=st.lists(
+            st.one_of(
+                st.sampled_from([0.1, TICK, "drift"]),
+                st.tuples(st.sampled_from(["shop", "gallery"]), st.sampled_from([0, 1, 2, 40, 90]), st.booleans()),
+            ),
+            max_size=4,
+        ),
+    )
+    def choose(self, asked: Asked, steps: list[Any]) -> None:
+        """Others are chosen while the same is asked again, perhaps for each asker others, or only for another time."""
+        self.ask(asked)
+        for step in steps:
+            match step:
+                case str(), int(), bool():
+                    self.change(*step)
+                case "drift":
+                    now, ttl = self.setting.clock.seconds(), self.world.choosing.ttl
+                    self.ttls[-1:] = [(now, ttl), (math.inf, ttl % 60 + 1)]
+                    self.world.choosing.ttl = ttl % 60 + 1
+                case seconds:
+                    self.wait(seconds)
+            self.ask(asked)
+
+    def change(self, customer: str, count: int, apart: bool) -> None:
+        choosing, first = self.world.choosing, len(self.world.choosing.asked) % 100
+        choosing.addresses[customer] = [
+            *(IPv4Address("198.51.100.0") + (first + number) for number in range(count)),
+            *(IPv6Address("2001:db8::") + (first + number) for number in range(count // 2)),
+        ]
+        choosing.apart = choosing.apart | {customer} if apart else choosing.apart - {customer}
+        self.world.choose(customer)
 
     # One rule for all that seldom happens, for hypothesis picks rules with even chances.
     @rule(

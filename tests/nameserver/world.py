@@ -16,6 +16,7 @@ import dns.zone
 from hypothesis import strategies as st
 
 from appliance.config import RateLimit
+from appliance.events import ChoiceChanged
 from appliance.model import Pool
 from appliance.nameserver import Cookies, Responder
 from appliance.nameserver.identity import Identity
@@ -32,13 +33,18 @@ ZONE = """
 ns1      3600 A    192.0.2.53
 *.wild   60   TXT  "star {serial}"
 alias    300  CNAME a
+catalog  300  CNAME page
 big      300  TXT  {big}
 cut      300  NS   ns.elsewhere.test.
 old      300  DNAME wild
 """
 NAMES = ["a", "b", "c", "d"]
 SITES = [f"{name}.example.test" for name in NAMES]
-ASKED = [*NAMES, "alias", "ns1", "x.wild", "y.old", "big", "x.cut", "other", "@"]
+CUSTOMERS = {"page": "shop", "img": "shop", "in.wild": "shop", "pics": "gallery", "pics.wild": "gallery"}
+"""Whose the names are that are chosen."""
+CHOSEN = {**CUSTOMERS, "catalog": "shop", "in.old": "shop", "pics.old": "gallery"}
+"""And those that lead there."""
+ASKED = [*NAMES, *CHOSEN, "alias", "ns1", "x.wild", "y.old", "big", "x.cut", "other", "@"]
 MISSING = ["nothing", "deep.er.nothing", "n0", "hostmaster", "x.hostmaster", "elsewhere.", "."]
 SOURCES = [IPv4Address("198.51.100.7"), IPv4Address("203.0.113.9")]
 BIG = " ".join(f'"{letter * 200}"' for letter in "abcdefgh")
@@ -47,7 +53,8 @@ BIG = " ".join(f'"{letter * 200}"' for letter in "abcdefgh")
 def zones(serial: int, sites: list[str]) -> Zones:
     source = dns.zone.from_text(ZONE.format(serial=serial, big=BIG), origin="example.test", relativize=False)
     aliased = {SITES[0]: (from_text("other.example.test"),)}
-    return Zones([source], [SiteNames(site=name, names=(from_text(name), *aliased.get(name, ()))) for name in sites])
+    laid = [SiteNames(site=name, names=(from_text(name), *aliased.get(name, ()))) for name in sites]
+    return Zones([source], laid, [from_text(f"{name}.example.test") for name in CUSTOMERS])
 
 
 @attrs.frozen
@@ -105,6 +112,9 @@ class World:
         pool = pool or fakes.pool(3)
         self.setting = Setting([pool])
         self.setting.state.configure({pool.name: pool}, {name: fakes.site(name) for name in SITES}, zones(1, SITES))
+        self.setting.state.delivering = self.choosing = fakes.FakeChoosing()
+        self.choosing.customers = {f"{name}.example.test": customer for name, customer in CUSTOMERS.items()}
+        self.choosing.addresses["gallery"] = [IPv4Address("198.51.100.2"), IPv4Address("198.51.100.3")]
         self.clock = self.setting.clock
         self.cookies = Cookies([SECRET], lambda: 1e9 + self.clock.seconds())
         self.limiter = RateLimiter(limit) if limit is not None else None
@@ -147,6 +157,11 @@ class World:
             self.query(asked), stream=asked.stream, source=SOURCES[asked.source]
         )
         return response if isinstance(response, bytes) else None
+
+    def choose(self, customer: str) -> None:
+        """Tell that the choice of a customer is another one."""
+        for cache in self.caches:
+            cache.follow(ChoiceChanged(at=self.clock.seconds(), customer=customer))
 
     def ask(self, asked: Asked) -> bytes | None:
         """As the shells do; None where the answer has to wait."""
