@@ -11,6 +11,7 @@ from appliance.balancing.balancer import Balancer
 from appliance.balancing.ticket import State, Ticket
 from appliance.balancing.values import (
     Administrative,
+    Carried,
     ClientRow,
     Decision,
     Operational,
@@ -28,6 +29,7 @@ from appliance.balancing.values import (
 __all__ = [
     "Administrative",
     "Balancer",
+    "Carried",
     "ClientRow",
     "Decision",
     "Operational",

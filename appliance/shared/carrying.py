@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from appliance.balancing import (
     Balancer,
+    Carried,
     ClientRow,
     Decision,
     Override,
@@ -126,6 +127,10 @@ class Carrying:
             )
         ]
         return [each for each in found if each[0].name in self._client_nat or each[2].blocks]
+
+    def at(self, server: str) -> Carried | None:
+        """How a server stands; None: nobody has it."""
+        return self._balancer.at(server)
 
     def canonical(self, subject: str) -> str:
         """

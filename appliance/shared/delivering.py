@@ -123,7 +123,8 @@ class Delivering:
         choice = self._choose(customer, static=static, needs=needs, asker=asker)
         self._note(customer, static, choice, now)
         if not choice.candidates:
-            return unchosen(needs, customer=customer.delivery.name)
+            for_all = not choice.depends_on_client
+            return unchosen(needs, customer=customer.delivery.name, for_all=for_all)
         ttl = float(choice.lifetime(now + AHEAD, self._rng))
         guarded = static and any(each.name in self._guard for each in choice.candidates)
         if guarded and asker is not None:

@@ -25,6 +25,7 @@ from appliance.shared.choosing import Choosing
 from appliance.shared.configuring import Configuring
 from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
+from appliance.shared.network import Network, NetworkConfig
 from appliance.shared.outcome import Refusal, refused
 from appliance.shared.overrides import Overrides
 from appliance.shared.pins import Pins
@@ -38,11 +39,18 @@ class SharedState:
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
     :ivar by_hand: what a person may do to its leases.
-    :ivar delivering: chooses for the customers whose names are laid over the zones; None: there are none.
+    :param name: of this POP; ``epoch`` of this process: a later one has a larger number.
+    :ivar network: health, the POPs, and what the names of customers are answered with.
     """
 
     def __init__(
-        self, *, seconds: Callable[[], float], journal: Journal, data_path: Callable[[SharedState], DataPath]
+        self,
+        *,
+        seconds: Callable[[], float],
+        journal: Journal,
+        data_path: Callable[[SharedState], DataPath],
+        name: str = "",
+        epoch: int = 0,
     ) -> None:
         self._seconds = seconds
         self._journal = journal
@@ -51,7 +59,8 @@ class SharedState:
         self._telling = Telling(journal, self._follow, self._came_nearer)
         self._carried: Mapping[str, Site] = {}
         self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
-        self.delivering: Choosing | None = None
+        self.network = Network(seconds, self._telling, self.carrying, self._tables, name, epoch)
+        self.delivering: Choosing = self.network.delivering
         self._data_path = data_path(self)
         horizon = Horizon(journal, self._telling)
         self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
