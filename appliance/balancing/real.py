@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import typing
 
+from appliance.balancing.measured import Measured
 from appliance.balancing.values import Administrative, Operational
 from appliance.model import Server
 
@@ -16,14 +17,6 @@ if typing.TYPE_CHECKING:
 
 FULL = math.inf
 """The load of a server that takes no new connection now."""
-
-GUESS = 0.001
-"""Seconds: what is thought of the response of a server that nothing is known of."""
-
-_HALF_LIFE = 30.0
-"""Seconds after which half of what was measured is forgotten: so a slow server is tried again."""
-_NEW = 0.2
-"""The weight of a new measurement."""
 
 STEPS = 10
 """In which a server that came back grows into its weight and its limit."""
@@ -38,7 +31,7 @@ _MOVES = frozenset(
 )
 
 
-class Real:
+class Real(Measured):
     """
     :param made: a person made it at run time, and the file does not know it.
     :ivar load: connections there would be for its strength with one more; :data:`FULL` where none may come.
@@ -57,10 +50,7 @@ class Real:
 
     __slots__ = (
         "_back_at",
-        "_byte_time",
-        "_connect_time",
         "_ditched_clients",
-        "_measured_at",
         "administrative",
         "backup",
         "ditched",
@@ -79,7 +69,6 @@ class Real:
         "opening",
         "operational",
         "port",
-        "response",
         "server",
         "share",
         "strength",
@@ -130,9 +119,7 @@ class Real:
         self.wake_at: float | None = None
         self._back_at = 0.0
         self._forget_ditched()
-        self._connect_time = self._byte_time = GUESS / 2
-        self.response = GUESS
-        self._measured_at = -math.inf
+        self.forget_measured()
 
     # -- what it takes ---------------------------------------------------------------------------------------------
 
@@ -180,26 +167,6 @@ class Real:
             self.opening -= 1
         self.live = live = self.live - 1
         self.load = (live + 1) / self.strength if live < self.limit else FULL
-
-    def answered(self, seconds: float, now: float) -> None:
-        """It took, or refused, ``seconds`` to connect."""
-        self._connect_time += _NEW * (seconds - self._connect_time)
-        self.response = self._connect_time + self._byte_time
-        self._measured_at = now
-
-    def spoke(self, seconds: float, now: float) -> None:
-        """Its first byte came after ``seconds``."""
-        self._byte_time += _NEW * (seconds - self._byte_time)
-        self.response = self._connect_time + self._byte_time
-        self._measured_at = now
-
-    def fade(self, now: float) -> None:
-        """Forget some of what was measured before ``now``."""
-        kept = 0.5 ** ((now - self._measured_at) / _HALF_LIFE)
-        self._connect_time = GUESS / 2 + (self._connect_time - GUESS / 2) * kept
-        self._byte_time = GUESS / 2 + (self._byte_time - GUESS / 2) * kept
-        self.response = self._connect_time + self._byte_time
-        self._measured_at = now
 
     # -- failing and coming back -----------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ import math
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.balancing import Administrative, Operational
-from appliance.balancing.real import FULL, GUESS, Real
+from appliance.balancing.measured import GUESS
+from appliance.balancing.real import FULL, Real
 from tests.balancing.driver import server
 
 UP, FAILED, TESTING = Operational.UP, Operational.FAILED, Operational.TESTING
