@@ -23,12 +23,12 @@ from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
 from appliance.model import Address
-from appliance.model.health import Rows
 from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
+from appliance.probe import Looking
 from appliance.reaper import Reaper
-from appliance.shared import SharedState, site_names
+from appliance.shared import NetworkConfig, SharedState, delivered_names, site_names
 from appliance.store import MemoryJournal, bounds_of, journal_of
 from appliance.transfers import ZoneTransfers
 from appliance.vitals import ThisMachine, Vitals
@@ -71,7 +71,13 @@ class Appliance(Service):
         self.nat: Nat
         self.store = journal_of(reactor, config)
         journal = self.store if self.store is not None else MemoryJournal()
-        self.state = SharedState(seconds=reactor.seconds, journal=journal, data_path=self._make_nat)
+        self.state = SharedState(
+            seconds=reactor.seconds,
+            journal=journal,
+            data_path=self._make_nat,
+            name=config.name,
+            epoch=int(time.time()),  # a later process has a larger one
+        )
         self.state.subscribe(EventLog())
         self.reaper = Reaper(reactor, self.state)
         folder = Path(config.state_directory) if config.state_directory is not None else None
@@ -85,7 +91,9 @@ class Appliance(Service):
             sent_bytes=self.nat.delivered_bytes,
             capacity=self._capacity,
         )
-        epoch = int(time.time())  # a later process has a larger one
+        network = self.state.network
+        network.pops.own_load = self.vitals.load
+        self.looking = Looking(reactor, network.checking, network.pops.observe)
         self._reading = Reading(
             self.state,
             name=config.name,
@@ -110,7 +118,7 @@ class Appliance(Service):
             self._changing,
             self._orders,
             load=self.vitals.load,
-            rows=lambda: Rows(observer=config.name, epoch=epoch, version=0),
+            rows=network.pops.rows,
         )
 
     def _make_nat(self, state: SharedState) -> DataPath:
@@ -155,8 +163,7 @@ class Appliance(Service):
         config = self.config
         self.nat.prepare(config.sites.values())
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
-        zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
-        self._configure(config, zones, recovered)
+        self._configure(config, self._zones(config), recovered)
         self.state.carrying.restore()
         if self.store is not None:
             self.store.serve(self.state.entries)
@@ -169,11 +176,24 @@ class Appliance(Service):
         self.state.subscribe(self.nameserver.follow)
         self.nameserver.startService()
         self.transfers.startService()
+        self.looking.startService()
         self._doors.open(config)
 
     def _configure(self, config: Config, zones: Zones, recovered: Recovered | None = None) -> None:
-        servers, client_nat = config.servers, config.client_nat
-        self.state.configure(config.pools, config.sites, zones, recovered, servers=servers, client_nat=client_nat)
+        network = NetworkConfig(
+            servers=config.servers, probe_ports=config.probe_ports, pops=config.pops, delivery=config.delivery
+        )
+        self.state.configure(
+            config.pools, config.sites, zones, recovered, client_nat=config.client_nat, network=network
+        )
+        self.looking.configure(pop for name, pop in config.pops.items() if name != self.config.name)
+
+    def _zones(self, config: Config) -> Zones:
+        return Zones(
+            self.transfers.zones_of(config.dns),
+            site_names(config.sites, config.pools),
+            delivered_names(config.delivery.values()),
+        )
 
     def _capacity(self) -> float:
         """Connections that this POP can carry, as the configuration says; 0: it does not."""
@@ -234,8 +254,10 @@ class Appliance(Service):
             self._log.warn("{event}: {warning}", event="config-warning", warning=str(warning))
         self.transfers.configure(config.dns, keyring)
         zones = self.state.zones
-        if (config.dns.zones, config.sites, config.pools) != (before.dns.zones, before.sites, before.pools):
-            zones = Zones(self.transfers.zones_of(config.dns), site_names(config.sites, config.pools))
+        if any(getattr(config, key) != getattr(before, key) for key in ("sites", "pools", "delivery")) or (
+            config.dns.zones != before.dns.zones
+        ):
+            zones = self._zones(config)
         if self.store is not None:
             self.store.allow(bounds_of(config))
         self._configure(config, zones)
@@ -257,7 +279,10 @@ class Appliance(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        parts: list[tuple[str, Callable[[], object]]] = [("vitals", self.vitals.stopService)]
+        parts: list[tuple[str, Callable[[], object]]] = [
+            ("vitals", self.vitals.stopService),
+            ("looking", self.looking.stopService),
+        ]
         if self._secrets is not None:
             parts.append(("cookie-secrets", self._secrets.stopService))
         if self.nameserver is not None:

@@ -38,7 +38,7 @@ class CheckingTests(SynchronousTestCase):
             telling,
             lambda: self.in_use,
             lambda name, up, reason: self.told.append((name, up, reason)),
-            random.Random(7),  # noqa: S311
+            random.Random(7),
         )
 
     def due(self, seconds: float) -> list[Check]:

@@ -6,6 +6,7 @@ them); ``visit`` carries any of them over a socket, ``program`` runs a program, 
 A target is never believed: what it says is bounded in bytes and in time, whatever it sends, or does not.
 """
 
+from appliance.probe.looking import Looking
 from appliance.probe.prober import Prober, Watch
 
-__all__ = ["Prober", "Watch"]
+__all__ = ["Looking", "Prober", "Watch"]

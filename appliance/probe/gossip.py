@@ -1,8 +1,8 @@
 """
 The rows of other POPs, asked for every interval (requirement 3.2).
 
-Each POP is asked by itself, once at a time, with its own interval and a random phase, so that many appliances which were
-started together do not ask together.
+Each POP is asked by itself, with its own interval and a random phase, so that many appliances which were started
+together do not ask together.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class Gossip(Service):
         if rows is None:
             wrong = str(result)
         elif rows.observer != asked.pop.name:
-            wrong = f"it says that it is {shown(rows.observer)}; its appliance.name and its name in pops must be the same"
+            wrong = (
+                f"it says that it is {shown(rows.observer)}; its appliance.name and its name in pops must be the same"
+            )
         else:
             self._take(rows)
         if wrong and not asked.told:

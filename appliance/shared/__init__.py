@@ -8,10 +8,20 @@ that may refuse; subscribers only hear of it afterwards.  Requirements 1.1 to 1.
 """
 
 from appliance.shared.carrying import servers_of
+from appliance.shared.network import NetworkConfig
 from appliance.shared.outcome import Refusal
 from appliance.shared.overrides import Overrides
 from appliance.shared.pinning import maximum_ttl
-from appliance.shared.sitenames import site_names
+from appliance.shared.sitenames import delivered_names, site_names
 from appliance.shared.state import SharedState
 
-__all__ = ["Overrides", "Refusal", "SharedState", "maximum_ttl", "servers_of", "site_names"]
+__all__ = [
+    "NetworkConfig",
+    "Overrides",
+    "Refusal",
+    "SharedState",
+    "delivered_names",
+    "maximum_ttl",
+    "servers_of",
+    "site_names",
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -90,10 +90,6 @@ class Delivering:
                     # A shared static name is the first customer's; one that is both is answered with a POP (3.3).
                     self._names.setdefault(from_text(each), (customer, static))
 
-    def names(self) -> Iterator[bytes]:
-        """All that are answered here, in wire form, lower case."""
-        return iter(self._names)
-
     def customers(self) -> Mapping[str, Delivery]:
         return {name: customer.delivery for name, customer in self._customers.items()}
 
@@ -142,9 +138,7 @@ class Delivering:
             scope=scope if static else 0,
         )
 
-    def explain(
-        self, name: bytes, family: int, asker: Asker | None
-    ) -> tuple[Delivery, bool, Explanation, int] | None:
+    def explain(self, name: bytes, family: int, asker: Asker | None) -> tuple[Delivery, bool, Explanation, int] | None:
         """
         Every number behind an answer; nothing is promised.
 

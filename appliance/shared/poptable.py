@@ -155,4 +155,3 @@ class PopTable:
         own = self.health(name).until
         others = any(each not in (self._name, name) for each in believed.observers)
         return min(own, now + pop.interval) if others else own
-

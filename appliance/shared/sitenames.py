@@ -1,10 +1,10 @@
-"""Sites as naming sees them."""
+"""Sites and customers as naming sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from appliance.model import Pool, Site
+from appliance.model import Delivery, Pool, Site
 from appliance.naming import SiteNames, from_text
 from appliance.shared.pinning import maximum_ttl
 
@@ -18,3 +18,9 @@ def site_names(sites: Mapping[str, Site], pools: Mapping[str, Pool]) -> Iterator
             ipv6=site.ipv6,
             ipv6_ttl=maximum_ttl(pools, site),
         )
+
+
+def delivered_names(deliveries: Iterable[Delivery]) -> Iterator[bytes]:
+    """What is to be laid over the zones for customers."""
+    for delivery in deliveries:
+        yield from map(from_text, (*delivery.pages, *delivery.static))

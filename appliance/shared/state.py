@@ -17,7 +17,7 @@ from appliance.events import (
 )
 from appliance.interfaces import DataPath, Journal
 from appliance.leasing import Connections, LeaseTable, Promise
-from appliance.model import Address, Asker, NatPool, Pool, Server, Site
+from appliance.model import Address, Asker, NatPool, Pool, Site
 from appliance.naming import Answer, NeedsChoice, NeedsLease, Question, Zone, Zones, answer, leased
 from appliance.shared.byhand import ByHand
 from appliance.shared.carrying import Carrying
@@ -151,7 +151,6 @@ class SharedState:
         if isinstance(found, Answer):
             return found
         if isinstance(found, NeedsChoice):
-            assert self.delivering is not None, "names are laid over the zones, and nobody chooses"
             return self.delivering.complete(found, asker)
         outcome = self.lease(found.site, asker)
         if isinstance(outcome, Deferred):
@@ -256,6 +255,7 @@ class SharedState:
 
     def _follow(self, event: Event) -> None:
         """What an event means for the data path, and for who waits for an address."""
+        self.network.follow(event)
         if isinstance(event, LeaseReclaimed) and event.connections_end:
             self._data_path.abort(event.address, event.site)
         elif isinstance(event, AddressFreed | AddressRemoved):
@@ -278,18 +278,20 @@ class SharedState:
         zones: Zones,
         recovered: Recovered | None = None,
         *,
-        servers: Mapping[str, Server] | None = None,
         client_nat: Mapping[str, NatPool] | None = None,
+        network: NetworkConfig = NetworkConfig(),  # noqa: B008 - frozen
     ) -> None:
         """
         Take over another configuration; what was promised stays as it was.
 
         :param recovered: with the first configuration, what was on the disk.
-        :param servers: the named ones, which may be backups; ``client_nat``: what sites name.
+        :param client_nat: what sites name; ``network``: named servers, which may be backups and origins, and the rest.
         """
         left = {name: site for name, site in self._carried.items() if name not in sites and self._holds(name)}
         self._carried = {**left, **sites}
-        self.carrying.configure(self._carried, servers or {}, client_nat or {})
+        self.carrying.configure(self._carried, network.servers, client_nat or {})
+        # Before the zones, in which there may be names that it answers from now on.
+        self.network.configure(network, self._carried.values())
         if recovered is None:
             self._configuring.configure(pools, sites, zones)
         else:
