@@ -58,7 +58,8 @@ class Entry:
     :param pointers: for names that are not there, which share a response: where in ``tail`` compression pointers are,
         that follow the question's length; ``end`` is where the question ended that they are right for.
     :param tick: the tick in which it was asked for last; in another one it must be asked for anew: its lease, or the
-        plain path where somebody is chosen.
+        plain path where somebody was chosen too long ago.
+    :param until: where somebody was chosen, the instant at which that is over.
     """
 
     key: bytes
@@ -72,6 +73,7 @@ class Entry:
     pointers: tuple[int, ...] = ()
     end: int = 0
     tick: int = -1
+    until: float = 0.0
     size: int = 0
 
     def tell(self, ttl: int, address: Address) -> None:

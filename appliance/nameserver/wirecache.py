@@ -39,6 +39,9 @@ TICK = 0.25
 """Seconds for which the same is answered.  Of a site with several addresses one is answered for so long; and a promise
 reaches so much further than its TTL."""
 
+CHOICE_SECONDS = 1.0
+"""For so long a choice is kept, unless it changes; ``shared/delivering.py`` promises that much less."""
+
 MOST_BYTES = 48 * 2**20
 """What may be kept; beyond it the oldest go.  A flood of different questions fills it no faster than the plain path."""
 
@@ -203,6 +206,7 @@ class WireCache:
             self._sites.setdefault(tally.site, set()).add(entry)
         if tally.customer is not None:
             self._customers.setdefault(tally.customer, set()).add(entry)
+            entry.until = self._seconds() + CHOICE_SECONDS
             self._begin(tally)
             entry.tick = self.tick
         self._bytes += entry.size
@@ -227,7 +231,7 @@ class WireCache:
     def _renew(self, entry: Entry, asker: Asker) -> bool:
         """The first question of a tick: the last one is counted, and the lease is renewed for the rest of this one."""
         tally = entry.tally
-        if tally.customer is not None:
+        if tally.customer is not None and self._seconds() >= entry.until:
             # Who is chosen now only the plain path knows, and what it says is kept in the place of this.
             return False
         self._begin(tally)
@@ -277,7 +281,7 @@ class WireCache:
             # What is being decided at this moment may be of before.
             self.age += 1
             for entry in self._customers.get(event.customer, ()):
-                entry.tick = -1
+                entry.tick, entry.until = -1, 0.0
 
     def settle(self) -> None:
         """Count all that was answered so far; for who reads the counters."""

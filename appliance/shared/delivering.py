@@ -28,7 +28,7 @@ from appliance.shared.telling import Telling
 
 LOOK_INTERVAL = 1.0
 """Seconds for which a customer's figures are not gathered anew; who goes up or down counts at once."""
-AHEAD = 0.25
+AHEAD = 1.0
 """Seconds for which an answer may be given again from the wire cache: the TTL ends so much sooner."""
 _AS_WANTED = frozenset({Why.BEST, Why.ABSENT})
 
