@@ -5,13 +5,14 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.balancing import Route
-from appliance.balancing.events import VirtualFailed
+from appliance.balancing import Route, Wait
+from appliance.balancing.events import ServerBack, ServerEvent, ServerFailed, VirtualFailed
 from appliance.errors import BalancingError
 from appliance.events import Override
 from appliance.model import Site
 from appliance.reaper import Reaper
 from appliance.shared import overrides, servers_of
+from tests.balancing.driver import PROBES
 from tests.control.world import PREFERENCES, WWW, World
 
 SITE = WWW.name
@@ -136,6 +137,41 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(told, ["best"])
         world.fail("beta")
         self.assertEqual(told, ["best"])
+
+    def test_probes(self) -> None:
+        """They are told of and alarm as other failures, reset connections where that is set, and are not recorded."""
+        alpha = attrs.evolve(WWW.servers[0], reset_on_failure=True, probes=PROBES)
+        world = World(sites=(attrs.evolve(WWW, servers=(alpha, WWW.servers[1]), instances=()),))
+        carrying = world.state.carrying
+        told: list[str] = []
+        carrying.reset = told.append
+        for _ in range(2):
+            carrying.probed("alpha", False, "web of 10.0.0.1:80: connect refused")
+        self.assertEqual((told, carrying.failing), (["alpha"], {"alpha"}))
+        self.assertEqual(world.carried.alarms(), ["server alpha: failed, web of 10.0.0.1:80: connect refused"])
+        [failed] = world.heard_of(ServerFailed)
+        self.assertEqual((failed.server, failed.retry_at), ("alpha", None))
+        carrying.probed("alpha", True, "web of 10.0.0.1:80: application ok")
+        self.assertEqual([back.reason for back in world.heard_of(ServerBack)], ["web of 10.0.0.1:80: application ok"])
+        self.assertEqual((carrying.failing, world.carried.alarms()), (set(), []))
+        self.assertEqual([entry for entry in world.journal.recovered().entries if isinstance(entry, ServerEvent)], [])
+
+    def test_who_waits_hears_of_probes(self) -> None:
+        """Without another connection or event: the deadline says that there is something to do, and when."""
+        alpha, beta = (attrs.evolve(each, max_connections=1, queue=1, probes=PROBES) for each in WWW.servers)
+        world = World(sites=(attrs.evolve(WWW, servers=(alpha, beta), instances=()),))
+        carrying = world.state.carrying
+        carrying.probed("beta", False, "web of 10.0.0.2:80: connect refused")
+        world.connect()
+        waiting = world.begin()
+        assert isinstance(waiting, Wait)
+        carrying.probed("beta", True, "web of 10.0.0.2:80: application ok")
+        at = carrying.next_deadline()
+        assert at is not None and at <= world.clock.seconds()
+        carrying.due()
+        [route] = world.decided
+        assert isinstance(route, Route)
+        self.assertEqual((route.ticket, route.server.name), (waiting.ticket, "beta"))
 
     def test_servers_of_a_site(self) -> None:
         self.assertEqual([server.name for server in servers_of(WWW)], ["alpha", "beta", "best"])

@@ -90,6 +90,10 @@ class PeopleTests(SynchronousTestCase):
         self.assertEqual(
             [beta[column] for column in (2, 8, 12, 13)], ["failed", "1/1", "1m00s", "port 80: No route to host"]
         )
+        world.state.carrying.probed("beta", False, "web of 10.0.0.2:80: connect refused")
+        [beta] = self.shown("servers", [world.server("beta")])
+        failure = "web of 10.0.0.2:80: connect refused; port 80: No route to host"
+        self.assertEqual([beta[column] for column in (2, 8, 12, 13)], ["failed", "1/1", "-", failure])
 
     def test_what_a_server_does_beside_what_is_ordered(self) -> None:
         """Who drains a failed one sees that it is."""

@@ -9,7 +9,6 @@ from appliance.balancing.board import Board
 from appliance.balancing.changing import Changing
 from appliance.balancing.choosing import may_wait
 from appliance.balancing.queues import port_at, route_of
-from appliance.balancing.real import Real
 from appliance.balancing.rows import Shown
 from appliance.balancing.ticket import State, Ticket, Tickets
 from appliance.balancing.values import (
@@ -38,8 +37,8 @@ class Balancer(Shown):
     The virtual and real servers of all sites.
 
     The caller has one :class:`Ticket` for each connection (or UDP session) and says what becomes of it.  ``connected``,
-    ``failed``, ``override``, ``restore`` and ``configure`` may make room for those who wait: what becomes of them is
-    returned by the next ``ended`` or ``due``, and ``next_deadline`` says so.
+    ``failed``, ``probed``, ``override``, ``restore`` and ``configure`` may make room for those who wait: what becomes
+    of them is returned by the next ``ended`` or ``due``, and ``next_deadline`` says so.
 
     Costs: O(servers of the instance) for a new connection, nothing that grows with connections or clients; O(log n) of
     its assignments where a port has some.  A change of a server, or of the file, costs O(virtual servers concerned).
@@ -147,7 +146,7 @@ class Balancer(Shown):
             after = max(0.0, _PAUSE - spent) if not may_wait(ticket.virtual, ticket.tried | {real}, None) else 0.0
             ticket.dialled_at = now + after
             return route_of(ticket, real, after)
-        self._leave(ticket, real, opening=True)
+        self._board.leave(ticket, real, opening=True)
         ticket.tried |= {real}
         ticket.buddy = 0
         ticket.real = None
@@ -175,7 +174,7 @@ class Balancer(Shown):
         if state is _OVER:
             # It may have been refused, and nobody was told yet.
             self._queues.ready = [each for each in self._queues.ready if each.ticket is not ticket]
-            return self._flush()
+            return self._queues.flush()
         ticket.state = _OVER
         place = ticket.virtual.section.place
         if place.watches:
@@ -186,12 +185,25 @@ class Balancer(Shown):
         if real is None:
             self._queues.leave(ticket)
         else:
-            self._leave(ticket, real, opening=state is _OPENING)
+            self._board.leave(ticket, real, opening=state is _OPENING)
             if not real.live:
                 self._board.emptied(real, now)
             if real.hungry:
                 self._queues.room_at(real, now)
-        return self._flush() if self._queues.ready else ()
+        return self._queues.flush() if self._queues.ready else ()
+
+    def probed(self, server: str, up: bool, reason: str, now: float) -> None:
+        """
+        What the probes of a server say (5.2), which may have left the configuration; O(1) where they said so before.
+
+        While they fail it counts as failed, and no live connection tests it.  When they pass it is back, with
+        ``slow_start``; one that had been failed by ditched connections, too, has to pass its test first.
+
+        :param reason: for people: which probe, and what it has found.
+        """
+        real = self._board.reals.get(server)
+        if real is not None and not real.gone:
+            self._board.probed(real, reason, now, up=up)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -205,7 +217,7 @@ class Balancer(Shown):
         for real in board.timers.due(now, limit=len(board.timers)):
             board.wake(real, now)
         board.conduct.due(now, limit=_MOST_HOLDS)
-        return self._flush()
+        return self._queues.flush()
 
     def next_deadline(self) -> float | None:
         """When :meth:`due` is worth calling; an instant in the past: at once."""
@@ -279,19 +291,3 @@ class Balancer(Shown):
         """The events since the last call."""
         events, self._board.events[:] = self._board.events[:], []
         return events
-
-    # -- inside ----------------------------------------------------------------------------------------------------
-
-    def _leave(self, ticket: Ticket, real: Real, *, opening: bool) -> None:
-        """``ticket`` does not use ``real`` any more."""
-        ticket.virtual.live -= 1
-        real.leave(opening=opening)
-        if real.test is ticket:
-            real.test = None
-
-    def _flush(self) -> Sequence[Decision]:
-        ready = self._queues.ready
-        if not ready:
-            return ()
-        self._queues.ready = []
-        return [each for each in ready if isinstance(each, Refused) or each.ticket.state is _OPENING]

@@ -19,6 +19,7 @@ from appliance.balancing.values import Administrative, Operational, Refused, Rou
 from appliance.balancing.virtual import Virtual
 from appliance.deadlines import Deadlines
 from appliance.events import Event
+from appliance.model import Server
 
 
 class Board:
@@ -86,27 +87,84 @@ class Board:
             real = own if own is not None and own.load < FULL and own in virtual.bound else None
         return real, None
 
+    def leave(self, ticket: Ticket, real: Real, *, opening: bool) -> None:
+        """``ticket`` does not use ``real`` any more."""
+        ticket.virtual.live -= 1
+        real.leave(opening=opening)
+        if real.test is ticket:
+            real.test = None
+
     # -- states ----------------------------------------------------------------------------------------------------
 
     def fail(self, real: Real, now: float, *, again: bool) -> None:
-        """``real`` does not answer."""
+        """``real`` does not answer.  Nothing is said of one that its probes have failed: it stays what it was."""
         retry_at = real.fail(now)
-        self.events.append(
-            ServerFailed(
-                at=now, server=real.name, ditched=real.ditched, again=again, reason=real.failure, retry_at=retry_at
-            )
-        )
+        if real.fault is None:
+            self._tell_failed(real, real.failure, now, again=again, retry_at=retry_at)
         self.changed(real, now)
+
+    def _tell_failed(self, real: Real, reason: str, now: float, *, again: bool, retry_at: float | None) -> None:
+        failed = ServerFailed(
+            at=now, server=real.name, ditched=real.ditched, again=again, reason=reason, retry_at=retry_at
+        )
+        self.events.append(failed)
 
     def passed(self, real: Real, now: float) -> None:
-        """The connection that tested ``real`` stands."""
+        """The connection that tested ``real`` stands; it is back unless its probes have failed it meanwhile."""
         real.come_back(now)
-        self.events.append(ServerBack(at=now, server=real.name))
+        if real.fault is None:
+            self.events.append(ServerBack(at=now, server=real.name, reason="its test connection stands"))
         self.changed(real, now)
 
+    def probed(self, real: Real, reason: str, now: float, *, up: bool) -> None:
+        """
+        What the probes of ``real`` say; nothing that is known is said again.
+
+        A live test waits until they pass.  One that is under way then decides as ever, but brings nothing back alone.
+        """
+        former = real.verdict()
+        if up and real.fault is not None:
+            real.probes_pass(now)
+            self._unhindered(real, reason, now)
+        elif not up:
+            if real.fault is None:
+                self._tell_failed(real, reason, now, again=False, retry_at=None)
+            real.probes_fail(reason)
+        if real.verdict() is not former:
+            self.changed(real, now)
+
+    def configure(self, real: Real, server: Server, now: float) -> None:
+        """Let ``real`` be as the file says; what it had failed for may be of no account any more."""
+        former, fault = real.verdict(), real.fault
+        real.gone = real.made = False
+        real.configure(server)
+        if (real.verdict(), real.fault) != (former, fault):
+            self._unhindered(real, "it is configured otherwise", now)
+
+    def retire(self, real: Real) -> None:
+        """The file has ``real`` no more.  Its probes end with it, so that nobody would take back what they said."""
+        real.gone = True
+        real.forget_probes()
+        if real.wake_at is not None:
+            self.timers.add(real.wake_at, real)
+
+    def _unhindered(self, real: Real, reason: str, now: float) -> None:
+        """Nothing but live connections hold ``real`` back any more, if anything does."""
+        if real.operational is Operational.UP:
+            self.events.append(ServerBack(at=now, server=real.name, reason=reason))
+        elif real.operational is Operational.TESTING:
+            self.events.append(ServerTested(at=now, server=real.name))
+        elif real.wake_at is not None:
+            # Its test may have come due meanwhile, and was put off.
+            self.timers.add(real.wake_at, real)
+
     def wake(self, real: Real, now: float) -> None:
-        """What ``real`` was to be woken for."""
+        """What ``real`` was to be woken for, if that still holds; a test is put off while its probes fail."""
+        if real.wake_at is None or real.wake_at > now:
+            return
         if real.operational is Operational.FAILED:
+            if real.fault is not None:
+                return
             real.begin_test()
             self.events.append(ServerTested(at=now, server=real.name))
             self.changed(real, now)

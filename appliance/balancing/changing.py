@@ -55,7 +55,7 @@ class Changing:
     def configure(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
         """Take over a configuration; what is as it was costs a comparison."""
         places = self._board.places
-        self._take_servers(sites, servers)
+        self._take_servers(sites, servers, now)
         for name in [name for name in places if name not in sites]:
             self._remove(places.pop(name), now)
         for site in sites.values():
@@ -69,7 +69,7 @@ class Changing:
         self._review(now)
         self._apply(now)
 
-    def _take_servers(self, sites: Mapping[str, Site], servers: Mapping[str, Server]) -> None:
+    def _take_servers(self, sites: Mapping[str, Site], servers: Mapping[str, Server], now: float) -> None:
         wanted: dict[str, Server] = {}
         for site in sites.values():
             for server in (*site.servers, *(each for instance in site.instances for each in instance.servers)):
@@ -83,11 +83,10 @@ class Changing:
                 self._touch(real, links=True)
             elif real.server != server or real.gone or real.made:
                 self._touch(real, links=True)
-                real.gone = real.made = False
-                real.configure(server)
+                self._board.configure(real, server, now)
         for real in reals.values():
             if real.name not in wanted and not real.made and not real.gone:
-                real.gone = True
+                self._board.retire(real)
                 self._touch(real, links=True)
 
     def _lay_out(self, place: Premises, now: float) -> None:

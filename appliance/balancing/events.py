@@ -22,17 +22,18 @@ class ServerEvent(Event):
 @attrs.frozen(kw_only=True)
 class ServerFailed(ServerEvent):
     """
-    It takes no new connections, because ``ditched`` in a row were, or its test failed.
+    It takes no new connections, because so many in a row were ditched, its test failed, or its probes do.
 
+    :param ditched: so many in a row were, last.
     :param again: it failed its test.
-    :param reason: why the last attempt failed, for people; may be empty.
-    :param retry_at: when it is tested.
+    :param reason: why the last attempt failed, for people; may be empty.  Of probes: which, and what it has found.
+    :param retry_at: when it is tested; None: probes failed it, and it comes back when they pass.
     """
 
     ditched: int
     again: bool
     reason: str = ""
-    retry_at: float
+    retry_at: float | None
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +43,9 @@ class ServerTested(ServerEvent):
 
 @attrs.frozen(kw_only=True)
 class ServerBack(ServerEvent):
-    """It passed its test."""
+    """It takes new connections again; ``reason``, for people: it passed its test, or what its probes have found."""
+
+    reason: str
 
 
 @attrs.frozen(kw_only=True)

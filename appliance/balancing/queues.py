@@ -9,7 +9,7 @@ go goes at once, so that nobody who comes later overtakes, and nobody is left wa
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from appliance.balancing.affinity import Affinity
 from appliance.balancing.choosing import choose, may_wait
@@ -129,6 +129,13 @@ class Queues:
         for _, ticket in waiting:
             self.leave(ticket)
         return [ticket for _, ticket in sorted(waiting, key=lambda each: each[0])]
+
+    def flush(self) -> Sequence[Decision]:
+        """What became of those who waited, since the last call, and still holds."""
+        if not self.ready:
+            return ()
+        ready, self.ready = self.ready, []
+        return [each for each in ready if isinstance(each, Refused) or each.ticket.state is State.OPENING]
 
     def _serve(self, needs: list[Need], now: float) -> None:
         """Let go who can, in their turn; those for whom there is nothing left are refused."""

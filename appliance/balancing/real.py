@@ -43,6 +43,8 @@ class Real(Measured):
     :ivar known_ports: of runs, and of ``port: all``, those that it has answered at.
     :ivar test: the connection that decides while it is tested.
     :ivar wake_at: when it is tested, or grows; None for never.
+    :ivar operational: whether it answers live connections; ``fault``: what its probes say is wrong, None while they
+        pass, or where it has none.  :meth:`verdict` is what counts of both.
     :ivar gone: it is not configured any more.
     :ivar users: virtual servers that may ever send to it; ``hungry``: queues of those that somebody waits in.
     :ivar told_empty: it was said that nothing is left since it drains.
@@ -56,6 +58,7 @@ class Real(Measured):
         "ditched",
         "ditched_total",
         "failure",
+        "fault",
         "gone",
         "host",
         "hungry",
@@ -98,9 +101,15 @@ class Real(Measured):
         self.configure(server)
 
     def configure(self, server: Server) -> None:
-        """Be as the file says; another machine under the same name begins without a past."""
+        """
+        Be as the file says; another machine under the same name begins without a past.
+
+        One that has no probes (any more) is not held by what they have said, for nobody would take it back.
+        """
         if (server.address, server.port) != (self.server.address, self.server.port):
             self._begin_anew()
+        if not server.probes:
+            self.forget_probes()
         self.server = server
         self.host = str(server.address)
         self.port = server.port
@@ -112,6 +121,7 @@ class Real(Measured):
 
     def _begin_anew(self) -> None:
         self.operational = Operational.UP
+        self.fault: str | None = None
         self.share = 1.0
         self.test = None
         self.failure = ""
@@ -132,13 +142,22 @@ class Real(Measured):
         self.strength = max(self.weight, 1) * self.share
         self.load = (self.live + 1) / self.strength if self.live < self.limit else FULL
 
+    def verdict(self) -> Operational:
+        """What counts of live connections and probes: failed while the latter fail, whatever the former show."""
+        return self.operational if self.fault is None else Operational.FAILED
+
+    def why(self) -> str:
+        """What is wrong, for people: by its probes, and by live connections; empty where nothing is, or is known."""
+        failure = self.failure if self.ditched or self.operational is not Operational.UP else ""
+        return "; ".join(each for each in (self.fault, failure) if each)
+
     def takes(self) -> bool:
         """Does it take new connections, if it has room?"""
-        return self._is_wanted() and self.operational is Operational.UP
+        return self._is_wanted() and self.verdict() is Operational.UP
 
     def is_tested(self) -> bool:
         """Is it given a connection to see whether it answers again?"""
-        return self._is_wanted() and self.operational is Operational.TESTING
+        return self._is_wanted() and self.verdict() is Operational.TESTING
 
     def is_testable(self) -> bool:
         """Is it given one now?"""
@@ -147,7 +166,7 @@ class Real(Measured):
     def keeps_company(self) -> bool:
         """May it have the further connections of a client that is there?  One that drains may: they belong together."""
         in_service = self.administrative is not Administrative.OUT_OF_SERVICE
-        return in_service and self.operational is Operational.UP and not self.gone
+        return in_service and self.verdict() is Operational.UP and not self.gone
 
     def _is_wanted(self) -> bool:
         return self.administrative is Administrative.IN_SERVICE and self.weight > 0 and not self.gone
@@ -174,10 +193,12 @@ class Real(Measured):
         """
         A connection was ditched.
 
+        It counts in the row only while the server is up: once its probes have failed it, stragglers are no news.
+
         :return: whether this one fails the server.
         """
         self.ditched_total += 1
-        if self.operational is not Operational.UP:
+        if self.verdict() is not Operational.UP:
             return False
         if self.server.distinct_clients:
             if client in self._ditched_clients:
@@ -210,10 +231,36 @@ class Real(Measured):
         self.settle()
 
     def come_back(self, now: float) -> None:
-        """The test was passed."""
+        """The test was passed; while its probes fail that brings nothing yet."""
         self._move(Operational.UP)
         self.test = None
         self._forget_ditched()
+        if self.fault is None:
+            self._begin_to_grow(now)
+
+    def probes_fail(self, fault: str) -> None:
+        """Take nothing new, and no test either, until they pass; no time brings it back."""
+        self.fault = fault
+        if self.operational is Operational.UP:
+            self.wake_at = None
+        self.settle()
+
+    def probes_pass(self, now: float) -> None:
+        """It is as live connections have found it; where they found nothing, it grows as after a test."""
+        self.fault = None
+        if self.operational is Operational.UP:
+            self._forget_ditched()
+            self._begin_to_grow(now)
+        else:
+            self.settle()
+
+    def forget_probes(self) -> None:
+        """They are gone from the configuration; to be followed by :meth:`settle`."""
+        if self.fault is not None:
+            self.fault = None
+            self.share = 1.0
+
+    def _begin_to_grow(self, now: float) -> None:
         self._back_at = now
         self.grow(now)
 

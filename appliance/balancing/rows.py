@@ -108,20 +108,21 @@ def _virtual_row(virtual: Virtual) -> VirtualRow:
 
 
 def _server_row(real: Real, now: float) -> ServerRow:
+    verdict = real.verdict()
     if real.administrative is not Administrative.IN_SERVICE:
         state = real.administrative.value
-    elif real.operational is not Operational.UP:
-        state = real.operational.value
+    elif verdict is not Operational.UP:
+        state = verdict.value
     else:
         state = Administrative.IN_SERVICE.value
-    failed = real.operational is Operational.FAILED and real.wake_at is not None
+    waits = real.operational is Operational.FAILED and real.fault is None and real.wake_at is not None
     return ServerRow(
         name=real.name,
         address=real.server.address,
         port=real.port,
         state=state,
         administrative=real.administrative,
-        operational=real.operational,
+        operational=verdict,
         weight=real.weight,
         share=real.share,
         connections=real.live,
@@ -133,7 +134,7 @@ def _server_row(real: Real, now: float) -> ServerRow:
         total=real.total,
         backup=real.backup,
         response=real.response,
-        failure=real.failure if real.ditched or real.operational is not Operational.UP else "",
-        retried_in=max(0.0, (real.wake_at or 0.0) - now) if failed else 0.0,
+        failure=real.why(),
+        retried_in=max(0.0, (real.wake_at or 0.0) - now) if waits else None,
         leaving=real.gone,
     )

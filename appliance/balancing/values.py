@@ -99,6 +99,13 @@ class Operational(enum.Enum):
         UP --threshold ditched in a row--> FAILED --retry_after--> TESTING --connected--> UP
                                              ^                        |
                                              +----its test failed-----+
+
+    That is what live connections say, and what is kept.  What counts is FAILED, too, while its probes fail::
+
+                  probes pass      probes fail
+        UP        UP               FAILED, until they pass
+        FAILED    FAILED           FAILED, and no test when ``retry_after`` is over
+        TESTING   TESTING          FAILED, and no further connection for a test
     """
 
     UP = "up"
@@ -177,9 +184,11 @@ class ServerRow:
     :param weight: as ordered or configured; ``share`` is what slow start has reached of it, 0 to 1.
     :param opening: of its ``connections``, those that are being opened.
     :param ditched: connections in a row that were; ``ditched_total`` since the start.
-    :param failure: why the last attempt failed, while some are ditched or it has failed; else, or not known: empty.
+    :param operational: what counts of live connections and probes.
+    :param failure: what its probes say is wrong, and why the last attempt failed, while some are ditched or it has
+        failed; else, or not known: empty.
     :param response: seconds, connect and first-byte time together, decayed.
-    :param retried_in: seconds until a failed server is tested.
+    :param retried_in: seconds until a failed server is tested; None where it is not, or first its probes have to pass.
     :param leaving: it is not configured any more, and goes when its connections have ended.
     """
 
@@ -201,7 +210,7 @@ class ServerRow:
     backup: str | None
     response: float
     failure: str
-    retried_in: float
+    retried_in: float | None
     leaving: bool
 
 

@@ -170,8 +170,8 @@ class Carried:
                 continue
             why = f" ({row.failure})" if row.failure else ""
             if row.operational is Operational.FAILED:
-                text = f"failed, {row.ditched} ditched in a row{why}; tested in {span(row.retried_in)}"
-                failed.append((row.name, text))
+                text = f"failed, {row.ditched} ditched in a row{why}; tested in {span(row.retried_in or 0.0)}"
+                failed.append((row.name, text if row.retried_in is not None else f"failed, {row.failure}"))
             elif row.operational is Operational.TESTING:
                 failed.append((row.name, f"failed{why}, and is tested with the next connection"))
         return failed

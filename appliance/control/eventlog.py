@@ -73,9 +73,9 @@ _ALARMS: dict[type[Event], tuple[str, str]] = {
 _INFO, _WARN, _ERROR = LogLevel.info, LogLevel.warn, LogLevel.error
 
 _BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
-    ServerFailed: ("server-failed", "{event}: {server}, {why}; tested in {for_seconds} s", _ERROR),
+    ServerFailed: ("server-failed", "{event}: {server}, {why}; {then}", _ERROR),
     ServerTested: ("server-tested", "{event}: {server} gets one connection, which decides", _INFO),
-    ServerBack: ("server-back", "{event}: {server} answers again", _INFO),
+    ServerBack: ("server-back", "{event}: {server} takes new connections again: {reason}", _INFO),
     ServerDrained: ("server-drained", "{event}: {server} has no connection left", _INFO),
     VirtualFailed: (
         "virtual-failed",
@@ -185,14 +185,18 @@ def _fields(event: Event) -> Mapping[str, object]:
     if isinstance(event, ServerEvent):
         fields["server"] = event.server
     if isinstance(event, ServerFailed):
-        span = round(event.retry_at - event.at, 1)
-        fields["for_seconds"] = int(span) if span == int(span) else span  # it may be a part of a second
         why = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
         fields |= {"reason": event.reason, "why": f"{why} ({event.reason})" if event.reason else why}
+        if event.retry_at is None:
+            fields |= {"why": event.reason, "then": "back when its probes pass"}
+        else:
+            span = round(event.retry_at - event.at, 1)
+            fields["for_seconds"] = span = int(span) if span == int(span) else span  # it may be a part of a second
+            fields["then"] = f"tested in {span} s"
     if isinstance(event, VirtualEvent):
         fields["virtual"] = event.virtual
     if isinstance(event, ClientEvent):
         fields |= {"site": event.site, "bind_id": event.bind_id, "client": str(event.client)}
-    if isinstance(event, ClientAssigned):
+    if isinstance(event, ServerFailed | ServerBack | ClientAssigned):
         fields["reason"] = event.reason
     return fields

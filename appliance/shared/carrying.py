@@ -102,6 +102,11 @@ class Carrying:
         if self.failing:
             self.failing &= {*(row.name for row in self.virtuals()), *(row.name for row in self.servers())}
 
+    def probed(self, server: str, up: bool, reason: str) -> None:
+        """What a server's probes say: :meth:`Balancer.probed`.  It is not recorded; a start takes servers to be up."""
+        self._balancer.probed(server, up, reason, self._seconds())
+        self._after()
+
     # -- people --------------------------------------------------------------------------------------------------------
 
     def virtuals(self) -> list[VirtualRow]:

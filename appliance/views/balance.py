@@ -101,7 +101,7 @@ class _Server(Protocol):
     @property
     def failure(self) -> str: ...
     @property
-    def retried_in(self) -> float: ...
+    def retried_in(self) -> float | None: ...
     @property
     def leaving(self) -> bool: ...
 
@@ -172,7 +172,7 @@ def server_row(server: _Server, overrides: Iterable[_Override], now: float, wall
         "backup": server.backup,
         "response": round(server.response, 6),
         "failure": server.failure or None,
-        "retried_at": wall(now + server.retried_in) if server.operational.value == "failed" else None,
+        "retried_at": wall(now + server.retried_in) if server.retried_in is not None else None,
         "configured": _configured(overrides),
     }
 

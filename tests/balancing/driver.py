@@ -7,12 +7,15 @@ from typing import Any, TypeVar
 
 from appliance.balancing import Balancer, Decision, Refused, Route, Ticket, Turned, Wait, Why
 from appliance.events import Event
-from appliance.model import UDP_KEYS, Instance, Server, Service, Site, Transport
+from appliance.model import UDP_KEYS, Instance, Probe, ProbeType, Server, Service, Site, Transport
+from appliance.shared import servers_of
 
 Happened = TypeVar("Happened", bound=Event)
 
 NAME = "www.example.test"
 HTTP = Service(first_port=80, last_port=80, to=8080)
+
+PROBES = (Probe(name="web", type=ProbeType.HTTP),)
 
 
 def server(name: str, **more: Any) -> Server:
@@ -44,18 +47,22 @@ class Driver:
     :param sites: the configuration; servers that no site has are in ``spare``.
     :ivar now: the time; it stands until a test moves it.
     :ivar after: what became of those who waited.
+    :ivar sick: servers whose probes were said to fail, and not to pass since; without a probe in the file none is.
     """
 
     def __init__(self, *sites: Site, spare: tuple[Server, ...] = ()) -> None:
         self.balancer = Balancer()
         self.now = 1000.0
         self.after: list[Decision] = []
+        self.sick: set[str] = set()
         self.configure(*sites, spare=spare)
         self.balancer.happened()
 
     def configure(self, *sites: Site, spare: tuple[Server, ...] = ()) -> None:
         named = {each.name: each for each in spare}
         self.balancer.configure({each.name: each for each in sites}, named, self.now)
+        used = [*spare, *(each for one in sites for each in servers_of(one))]
+        self.sick &= {each.name for each in used if each.probes}
         self.settle()
 
     def ask(
@@ -121,6 +128,12 @@ class Driver:
     def settle(self) -> None:
         """What is due now."""
         self.pass_time(0.0)
+
+    def probed(self, name: str, *, up: bool, reason: str = "web: refused") -> None:
+        """What the probes of a server say."""
+        self.balancer.probed(name, up, reason, self.now)
+        (self.sick.discard if up else self.sick.add)(name)
+        self.settle()
 
     def order(self, subject: str, setting: str, value: str | None) -> Any:
         override = self.balancer.override(subject, setting, value, self.now)

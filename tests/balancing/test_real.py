@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from appliance.balancing import Administrative, Operational
 from appliance.balancing.measured import GUESS
 from appliance.balancing.real import FULL, Real
-from tests.balancing.driver import server
+from tests.balancing.driver import PROBES, server
 
 UP, FAILED, TESTING = Operational.UP, Operational.FAILED, Operational.TESTING
 
@@ -61,6 +61,48 @@ class StateTests(SynchronousTestCase):
                             out = order is Administrative.OUT_OF_SERVICE
                             self.assertEqual(real.keeps_company(), state is UP and not out and not gone)
 
+    def test_every_pair_with_probes(self) -> None:
+        """What counts in each state, while probes fail and after they pass; what was found by itself stays."""
+        for state in Operational:
+            with self.subTest(state=state):
+                real = real_in(state)
+                wake_at = real.wake_at
+                real.probes_fail("refused")
+                self.assertEqual((real.operational, real.verdict(), real.wake_at), (state, FAILED, wake_at))
+                self.assertEqual((real.takes(), real.is_testable(), real.keeps_company()), (False, False, False))
+                self.assertEqual((real.load, real.limit), (FULL, 0.0))
+                self.assertFalse(real.ditch(1), "it is down anyway")
+                self.assertEqual((real.ditched, real.ditched_total), (0, 1))
+                real.failure = "no answer"
+                self.assertEqual(real.why(), "refused" if state is UP else "refused; no answer")
+                real.probes_pass(5.0)
+                self.assertEqual((real.operational, real.verdict(), real.wake_at), (state, state, wake_at))
+                self.assertEqual((real.takes(), real.is_testable()), (state is UP, state is TESTING))
+                self.assertEqual(real.load < FULL, state is UP)
+
+    def test_verbs_while_probes_fail(self) -> None:
+        """What leads where is as ever; but nothing of it counts, and nothing grows."""
+        for state, verb, to in ((UP, "fail", FAILED), (FAILED, "begin_test", TESTING), (TESTING, "come_back", UP)):
+            with self.subTest(state=state, verb=verb):
+                real = real_in(state)
+                real.configure(server("a", slow_start=50.0, probes=PROBES))
+                real.probes_fail("refused")
+                getattr(real, verb)(*(() if verb == "begin_test" else (1.0,)))
+                self.assertEqual((real.operational, real.verdict(), real.load), (to, FAILED, FULL))
+                self.assertEqual(real.wake_at is not None, to is FAILED)
+
+    def test_whose_probes_are_gone(self) -> None:
+        """Nobody would say that they pass; what it had grown to when they failed counts no more either."""
+        real = Real(server("a", weight=10, slow_start=50.0, probes=PROBES))
+        real.fail(0.0)
+        real.begin_test()
+        real.come_back(100.0)
+        real.probes_fail("refused")
+        real.configure(server("a", weight=10, slow_start=50.0, probes=PROBES, threshold=3))
+        self.assertEqual((real.verdict(), real.share), (FAILED, 0.1))
+        real.configure(server("a", weight=10, slow_start=50.0))
+        self.assertEqual((real.verdict(), real.share, real.load), (UP, 1.0, 0.1))
+
     def test_another_machine_under_its_name(self) -> None:
         """Has no past; the same one has, whatever else the file says now."""
         real = real_in(FAILED)
@@ -68,6 +110,10 @@ class StateTests(SynchronousTestCase):
         self.assertEqual((real.operational, real.weight), (FAILED, 7))
         real.configure(server("a", port=81))
         self.assertEqual((real.operational, real.wake_at, real.ditched), (UP, None, 0))
+        real.configure(server("a", port=81, probes=PROBES))
+        real.probes_fail("refused")
+        real.configure(server("a", port=82, probes=PROBES))
+        self.assertEqual((real.verdict(), real.fault, real.load), (UP, None, 1.0))
 
 
 class GrowthTests(SynchronousTestCase):
@@ -86,6 +132,19 @@ class GrowthTests(SynchronousTestCase):
         self.assertEqual(shares[:3], [(100.0, 0.1, 2, 1.0), (105.0, 0.1, 2, 1.0), (110.0, 0.2, 4, 2.0)])
         self.assertEqual(shares[-1], (150.0, 1.0, 20, 10.0))
         self.assertEqual(len(shares), 11)
+
+    def test_after_probes(self) -> None:
+        """From the beginning, however far it had come when they failed; ditched connections are forgotten."""
+        real = Real(server("a", weight=10, slow_start=50.0, threshold=3))
+        real.fail(0.0)
+        real.begin_test()
+        real.come_back(100.0)
+        real.grow(110.0)
+        real.ditch(1)
+        real.probes_fail("refused")
+        self.assertIsNone(real.wake_at)
+        real.probes_pass(120.0)
+        self.assertEqual((real.share, real.wake_at, real.strength, real.ditched), (0.1, 125.0, 1.0, 0))
 
     def test_no_slow_start(self) -> None:
         """It has all at once."""

@@ -33,9 +33,9 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "server-failed: alpha, 8 connections in a row were ditched; tested in 60 s",
     ),
     (
-        ServerFailed(at=5, server="alpha", ditched=8, again=True, retry_at=65),
+        ServerFailed(at=5, server="alpha", ditched=0, again=False, reason="web of 10.0.0.1:80: refused", retry_at=None),
         "error",
-        "server-failed: alpha, its test failed; tested in 60 s",
+        "server-failed: alpha, web of 10.0.0.1:80: refused; back when its probes pass",
     ),
     (
         ServerFailed(at=5, server="alpha", ditched=8, again=True, reason="port 80: no answer in time", retry_at=5.5),
@@ -43,7 +43,11 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "server-failed: alpha, its test failed (port 80: no answer in time); tested in 0.5 s",
     ),
     (ServerTested(at=5, server="alpha"), "info", "server-tested: alpha gets one connection, which decides"),
-    (ServerBack(at=5, server="alpha"), "info", "server-back: alpha answers again"),
+    (
+        ServerBack(at=5, server="alpha", reason="its test connection stands"),
+        "info",
+        "server-back: alpha takes new connections again: its test connection stands",
+    ),
     (ServerDrained(at=5, server="alpha"), "info", "server-drained: alpha has no connection left"),
     (
         VirtualFailed(at=5, virtual=VIRTUAL),
@@ -119,7 +123,7 @@ class EventLogTests(SynchronousTestCase):
             self.log(ClientAssigned(at=number / 100, reason="r", **CLIENT))  # type: ignore[arg-type]
             self.log(QueueFull(at=number / 100, virtual=VIRTUAL))
         self.assertEqual(len(self.said()), 2 * MOST_A_MINUTE)
-        self.log(ServerBack(at=10, server="alpha"))
+        self.log(ServerBack(at=10, server="alpha", reason="its test connection stands"))
         self.assertEqual(len(self.said()), 1)
         self.log(QueueFull(at=61, virtual=VIRTUAL))
         self.log(QueueFull(at=62, virtual=VIRTUAL))
