@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from appliance.model import Behaviour, Predictor, Server, Service, Site, Spill
-from tests.balancing.driver import HTTP, UDP, client, instance, server, site
+from tests.balancing.driver import HTTP, PROBES, UDP, client, instance, server, site
 
 SITES = ["one.example.test", "two.example.test"]
 HTTPS = Service(first_port=443, last_port=443, to=443)
@@ -34,7 +34,8 @@ def pools(draw: st.DrawFn) -> tuple[Server, ...]:
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=len(NAMES), max_size=len(NAMES)))
     made = []
     for name, kind in zip(NAMES, kinds, strict=True):
-        values = {"threshold": 2, "retries": 2, **kind}
+        values = {"threshold": 2, "retries": 2, "retry_after": 10.0, **kind}
+        values["probes"] = draw(st.sampled_from([PROBES, PROBES, PROBES, ()]))
         made.append(server(name, **(values | {"backup": None} if values.get("backup") == name else values)))
     return tuple(made)
 

@@ -12,12 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.balancing import Administrative, Operational, Refused, Route, ServerRow, State, Ticket, Turned, Wait
-from appliance.balancing.real import Real
+from appliance.balancing import Operational, Refused, Route, ServerRow, State, Ticket, Turned, Wait
 from appliance.errors import BalancingError
 from appliance.model import Site
-from tests.balancing.driver import Driver, client
-from tests.balancing.rules import has_room, spills, usable_by, usable_by_buddies
+from tests.balancing.driver import Driver
+from tests.balancing.rules import (
+    file_servers,
+    given_rightly,
+    has_room,
+    linked_as_anew,
+    spills,
+    takes,
+    usable_by,
+    usable_by_buddies,
+)
 from tests.balancing.strategies import NAMES, SITES, configurations
 
 GENERAL, PREFERRED = [1, 2, 3], [257, 258]
@@ -54,28 +62,14 @@ class Model(RuleBasedStateMachine):
             ticket = decision.ticket
             assert self.alive.setdefault(ticket.number, ticket) is ticket
             assert ticket.state is State.OPENING and ticket.server is decision.server
-            self.judge(ticket, self.row(decision.server.name), fresh=decision.after == 0 and ticket.attempts == 1)
+            if decision.after == 0 and ticket.attempts == 1:
+                given_rightly(self.driver, ticket, self.row(decision.server.name))
         elif isinstance(decision, Wait):
             self.alive[decision.ticket.number] = decision.ticket
             assert decision.ticket.state is State.WAITING and decision.ticket.server is None
         elif isinstance(decision, Refused) and decision.ticket is not None:
             self.alive.pop(decision.ticket.number, None)
             assert decision.ticket.state is State.OVER
-
-    def judge(self, ticket: Ticket, row: ServerRow, *, fresh: bool) -> None:
-        """Nobody is given a server that takes none, and one that is tested has one connection that decides."""
-        if not fresh:
-            return
-        drains = row.administrative is Administrative.DRAINING
-        assert row.administrative is Administrative.IN_SERVICE or (drains and ticket.buddy), row
-        assert row.operational is not Operational.FAILED, row
-        assert row.weight > 0 or ticket.buddy, row
-        assert ticket.real is not None and ticket.real not in ticket.tried, "a server that has ditched it"
-        assert ticket.real.live <= ticket.real.most, "more than max_connections"
-        if row.operational is Operational.TESTING:
-            assert ticket.real.test is ticket
-        elif ticket.real.takes():
-            assert ticket.real.live <= ticket.real.limit, "more than slow start allows"
 
     @rule(
         number=st.sampled_from(GENERAL + PREFERRED),
@@ -116,6 +110,19 @@ class Model(RuleBasedStateMachine):
                 self.heard(self.driver.balancer.failed(ticket, self.driver.now))
                 self.settle()
 
+    @rule(name=st.sampled_from(NAMES), says=st.lists(st.booleans(), max_size=3), seconds=st.sampled_from([0.0, 12.0]))
+    def lose(self, name: str, says: list[bool], seconds: float) -> None:
+        """Clients come, and it answers none; its probes, where it has some, say something too, and time passes."""
+        for number in GENERAL * 2:
+            self.begin(number, (SITES[number % 2], 80), 1)
+            for ticket in [each for each in self.alive.values() if each.state is State.OPENING]:
+                while ticket.state is State.OPENING and ticket.real is not None and ticket.real.name == name:
+                    self.heard(self.driver.balancer.failed(ticket, self.driver.now))
+                    self.settle()
+        for up in says:
+            self.pass_time(seconds)
+            self.probed({name}, up)
+
     @rule(number=st.integers(0, 50), many=st.integers(1, 3))
     def end(self, number: int, many: int) -> None:
         for _ in range(many):
@@ -136,6 +143,17 @@ class Model(RuleBasedStateMachine):
                     self.heard(self.driver.balancer.failed(ticket, self.driver.now))
                 self.settle()
 
+    @rule(names=st.sets(st.sampled_from(NAMES), min_size=1, max_size=4), up=st.booleans())
+    def say(self, names: set[str], up: bool) -> None:
+        """Their probes fail, or pass; of some for the second time."""
+        self.probed(names, up)
+
+    def probed(self, names: set[str], up: bool) -> None:
+        for real in file_servers(self.driver):
+            if real.name in names and real.server.probes:
+                self.driver.probed(real.name, up=up)
+                self.settle()
+
     @rule(seconds=st.sampled_from([0.5, 3.0, 6.0, 25.0]))
     def pass_time(self, seconds: float) -> None:
         self.driver.pass_time(seconds)
@@ -145,7 +163,7 @@ class Model(RuleBasedStateMachine):
     def configure(self, sites: list[Site]) -> None:
         self.driver.configure(*sites)
         self.settle()
-        self.compare()
+        linked_as_anew(self.driver, GENERAL + PREFERRED)
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -187,36 +205,7 @@ class Model(RuleBasedStateMachine):
             assert self.driver.balancer.overrides() == before, "nothing is stored"
         self.settle()
         if before != self.driver.balancer.overrides():
-            self.compare()
-
-    def compare(self) -> None:
-        """Another balancer with the same file and the same overrides is linked in the same way."""
-        former = self.driver.balancer
-        places = former._board.places
-        fresh = Driver(*(each.site for each in places.values()), spare=tuple(r.server for r in self.file_servers()))
-        assert fresh.balancer.restore(former.overrides(), 0.0) == []
-        assert fresh.balancer.overrides() == former.overrides()
-        for new, old in zip(fresh.balancer._board.virtuals(), former._board.virtuals(), strict=True):
-            assert (new.name, new.backup, new.in_service) == (old.name, old.backup, old.in_service)
-            assert [real.name for real in new.bound] == [real.name for real in old.bound], old.name
-            assert {r.name: by for r, by in new.reach.items()} == {r.name: by for r, by in old.reach.items()}, old.name
-            assert {c: by for c, (_, by) in new.clients.items()} == {c: by for c, (_, by) in old.clients.items()}
-            assert all(old in real.users for real in old.reach)
-        for name, place in places.items():
-            for key in (80, 443):
-                port, same = place.port(key), fresh.balancer._board.places[name].port(key)
-                if port is None or same is None:
-                    assert port is same
-                    continue
-                for number in GENERAL + PREFERRED:
-                    one, other = port.assigned.find(client(number)), same.assigned.find(client(number))
-                    assert (one and (one[0].name, one[1])) == (other and (other[0].name, other[1])), number
-        for real in former._board.reals.values():
-            assert all(real in virtual.reach and not virtual.gone for virtual in real.users)
-            assert all(need.tickets and real in need.virtual.reach for need in real.hungry)
-
-    def file_servers(self) -> list[Real]:
-        return [real for real in self.driver.balancer._board.reals.values() if not real.made and not real.gone]
+            linked_as_anew(self.driver, GENERAL + PREFERRED)
 
     # -- what holds ------------------------------------------------------------------------------------------------
 
@@ -269,7 +258,7 @@ class Model(RuleBasedStateMachine):
             assert ticket.need is not None
             virtual, company = ticket.virtual, ticket.need.company
             assert not virtual.gone and virtual.in_service
-            if company is not None and company in virtual.reach and usable_by_buddies(company):
+            if company is not None and company in virtual.reach and usable_by_buddies(self.driver, company):
                 assert company.live >= company.most
                 continue
             usable = {real: idle for real, idle in usable_by(self.driver, virtual).items() if real not in ticket.tried}
@@ -278,9 +267,20 @@ class Model(RuleBasedStateMachine):
                 assert not has_room(real, idle=idle), (ticket.virtual_name, real.name)
 
     @invariant()
+    def nobody_is_forgotten(self) -> None:
+        """A server is down because its probes say so, or will be tested, or is: nothing else keeps it away."""
+        at = self.driver.balancer.next_deadline()
+        for real in self.driver.balancer._board.reals.values():
+            assert (real.fault is not None) == (real.name in self.driver.sick), real.name
+            if real.operational is Operational.FAILED and real.name not in self.driver.sick:
+                assert at is not None and real.wake_at is not None
+                assert self.driver.now < real.wake_at and at <= real.wake_at, real.name
+
+    @invariant()
     def limits_hold(self) -> None:
         """What is given keeps to the limit of its time; a lower limit ends nothing."""
         for real in self.driver.balancer._board.reals.values():
+            assert real.takes() == takes(self.driver, real), real.name
             if real.takes():
                 expected = math.inf if real.most == math.inf else max(1.0, math.ceil(real.most * real.share))
                 assert real.limit == expected
