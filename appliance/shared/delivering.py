@@ -212,7 +212,7 @@ class Delivering:
         carried = self._carrying.at(origin.name)
         if carried is None:
             return OriginFigures(server=origin, health=health)
-        if not carried.takes:
+        if health.up and not carried.takes:
             # A person says so, or connections were not answered; when that ends is not a matter of checks.
             health = attrs.evolve(health, up=False, until=math.inf)
         return OriginFigures(server=origin, health=health, connections=carried.live)

@@ -50,7 +50,7 @@ class Differential(RuleBasedStateMachine):
             assert CHOSEN[asked.name] not in world.choosing.apart, "an answer that was another's"
             right = world.miss(asked, world.plain)
             assert right is not None and without_lease(hit) == without_lease(right), "not the choice of now"
-            if said.answer:
+            if said.answer and said.answer[-1].rdtype == dns.rdatatype.from_text(asked.rdtype):
                 lately = {ttl for until, ttl in self.ttls if until > now - CHOICE_SECONDS}
                 assert said.answer[-1].ttl in lately, "kept for too long"
         elif asked.rdtype == "A" and site in self.sites and asked.name != "ns1":
