@@ -185,14 +185,14 @@ def _fields(event: Event) -> Mapping[str, object]:
     if isinstance(event, ServerEvent):
         fields["server"] = event.server
     if isinstance(event, ServerFailed):
-        why = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
-        fields |= {"reason": event.reason, "why": f"{why} ({event.reason})" if event.reason else why}
         if event.retry_at is None:
             fields |= {"why": event.reason, "then": "back when its probes pass"}
         else:
+            why = "its test failed" if event.again else f"{event.ditched} connections in a row were ditched"
             span = round(event.retry_at - event.at, 1)
-            fields["for_seconds"] = span = int(span) if span == int(span) else span  # it may be a part of a second
-            fields["then"] = f"tested in {span} s"
+            span = int(span) if span == int(span) else span  # it may be a part of a second
+            fields |= {"why": f"{why} ({event.reason})" if event.reason else why, "then": f"tested in {span} s"}
+            fields["for_seconds"] = span
     if isinstance(event, VirtualEvent):
         fields["virtual"] = event.virtual
     if isinstance(event, ClientEvent):

@@ -38,6 +38,11 @@ LINES: tuple[tuple[Event, str, str], ...] = (
         "server-failed: alpha, web of 10.0.0.1:80: refused; back when its probes pass",
     ),
     (
+        ServerFailed(at=5, server="alpha", ditched=0, again=False, reason="web of 10.0.0.1:80: refused", retry_at=None),
+        "error",
+        "server-failed: alpha, web of 10.0.0.1:80: refused; back when its probes pass",
+    ),
+    (
         ServerFailed(at=5, server="alpha", ditched=8, again=True, reason="port 80: no answer in time", retry_at=5.5),
         "error",
         "server-failed: alpha, its test failed (port 80: no answer in time); tested in 0.5 s",

@@ -17,7 +17,7 @@ from appliance.errors import RequestError
 from appliance.events import Event, Recovered
 from appliance.model import Behaviour, Instance, NatPool, Refusal, Server, Service, Site, Transport
 from appliance.naming import Answer, Question, from_text
-from appliance.shared import SharedState
+from appliance.shared import NetworkConfig, SharedState
 from tests import fakes
 from tests.test_shared import zones
 
@@ -83,8 +83,9 @@ class World:
 
     def configure(self, *sites: Site, recovered: Recovered | None = None) -> None:
         named = {site.name: site for site in sites}
+        network = NetworkConfig(servers={"spare": SPARE})
         self.state.configure(
-            {"public": self.pool}, named, zones(*named), recovered, servers={"spare": SPARE}, client_nat={"snat": SNAT}
+            {"public": self.pool}, named, zones(*named), recovered, client_nat={"snat": SNAT}, network=network
         )
 
     def lease(self, name: str) -> str:
