@@ -31,8 +31,9 @@ from appliance.errors import BalancingError
 from appliance.events import Event
 from appliance.events import Override as Recorded
 from appliance.model import NatPool, Server, Site, Transport
-from appliance.ports import Block, Counts, PairPool
+from appliance.ports import Block, Counts
 from appliance.shared.overrides import Overrides
+from appliance.shared.sources import Sources
 from appliance.shared.telling import Telling
 
 
@@ -62,10 +63,8 @@ class Carrying:
         self._wake_at = math.inf
         self._balancer = Balancer()
         self._servers: Mapping[str, Server] = {}
-        self._client_nat: Mapping[str, NatPool] = {}
-        self._pools: dict[str, NatPool] = {}
+        self._sources = Sources(seconds, self._look_at)
         self.failing: set[str] = set()
-        self._sources: dict[tuple[str, Transport], PairPool] = {}
         self.proceed: Callable[[Iterable[Decision]], None] = lambda decisions: None
         self.reset: Callable[[str], None] = lambda server: None
         self.live: Callable[[], Iterable[Ticket]] = tuple
@@ -83,20 +82,7 @@ class Carrying:
         """
         now = self._seconds()
         self._servers = {**{server.name: server for site in sites.values() for server in servers_of(site)}, **servers}
-        # A site that is carried on has its pool still, though the file has neither.
-        names = {site.client_nat for site in sites.values()}
-        used = {name: pool for name, pool in self._pools.items() if name in names}
-        self._client_nat = client_nat = {**used, **client_nat}
-        self._pools |= client_nat
-        for name, transport in list(self._sources):
-            if name not in client_nat and not self._sources[name, transport].counts(now).taken:
-                del self._sources[name, transport]
-        for name, config in client_nat.items():
-            for transport in Transport:
-                if (name, transport) in self._sources:
-                    self._sources[name, transport].configure(config, now)
-                else:
-                    self._sources[name, transport] = PairPool(config, now)
+        self._sources.configure(client_nat, {site.client_nat for site in sites.values()})
         self._balancer.configure(sites, servers, now, self.live())
         self._after()
         if self.failing:
@@ -119,19 +105,8 @@ class Carrying:
         return self._balancer.clients(self._seconds(), place, after, limit)
 
     def nat_pools(self) -> list[tuple[NatPool, Transport, Counts]]:
-        """
-        Each client NAT pool as it is configured, and how many of its blocks are what.
-
-        One that has left the configuration is there, as it was, while it has blocks.
-        """
-        now = self._seconds()
-        found = [
-            (self._pools[name], transport, pool.counts(now))
-            for (name, transport), pool in sorted(
-                self._sources.items(), key=lambda item: (item[0][0], item[0][1].value)
-            )
-        ]
-        return [each for each in found if each[0].name in self._client_nat or each[2].blocks]
+        """Each client NAT pool: :meth:`Sources.counts`."""
+        return self._sources.counts()
 
     def at(self, server: str) -> Carried | None:
         """How a server stands; None: nobody has it."""
@@ -244,36 +219,23 @@ class Carrying:
         self._after(decisions)
 
     def take_source(self, pool: str, transport: Transport) -> Block | None:
-        if pool not in self._client_nat:
-            return None
-        pairs = self._sources[pool, transport]
-        source = pairs.take(self._seconds())
-        if pairs.nearer:
-            self._look_into(pairs)
-        return source
+        return self._sources.take(pool, transport)
 
     def give_source(self, pool: str, transport: Transport, source: Block) -> None:
-        # One that left the configuration stays for what was taken from it.
-        pairs = self._sources[pool, transport]
-        pairs.give(source, self._seconds())
-        if pairs.nearer:
-            self._look_into(pairs)
+        self._sources.give(pool, transport, source)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
         """When :meth:`due` is worth calling."""
-        deadlines = [self._balancer.next_deadline(), *(pool.next_deadline() for pool in self._sources.values())]
+        deadlines = (self._balancer.next_deadline(), self._sources.next_deadline())
         return min((at for at in deadlines if at is not None), default=None)
 
     def due(self) -> None:
         """Do what time brings."""
         now = self._seconds()
         self._wake_at = math.inf
-        for pool in self._sources.values():
-            at = pool.next_deadline()
-            if at is not None and at <= now:
-                pool.tidy(now)
+        self._sources.due()
         at = self._balancer.next_deadline()
         if at is not None and at <= now:
             self._after(self._balancer.due(now))
@@ -297,10 +259,6 @@ class Carrying:
         if decisions:
             self.proceed(decisions)
         self._look_at(self._balancer.next_deadline())
-
-    def _look_into(self, pairs: PairPool) -> None:
-        pairs.nearer = False
-        self._look_at(pairs.next_deadline())
 
     def _look_at(self, at: float | None) -> None:
         """A deadline, which is perhaps the next of all now: nobody else tells of it."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
 
 from appliance.events import (
     AddressFreed,
     AddressRemoved,
-    Entry,
     Event,
     LeaseReclaimed,
     Recovered,
 )
 from appliance.interfaces import DataPath, Journal
-from appliance.leasing import Connections, LeaseTable, Promise
+from appliance.leasing import Promise
 from appliance.model import Address, Asker, NatPool, Pool, Site
 from appliance.naming import Answer, NeedsChoice, NeedsLease, Question, Zone, Zones, answer, leased
 from appliance.shared.byhand import ByHand
@@ -27,19 +26,18 @@ from appliance.shared.grants import Grants, Outcome
 from appliance.shared.horizon import Horizon
 from appliance.shared.network import Network, NetworkConfig
 from appliance.shared.outcome import Refusal, refused
-from appliance.shared.overrides import Overrides
-from appliance.shared.pins import Pins
 from appliance.shared.restoring import Restoring
+from appliance.shared.shown import Shown
 from appliance.shared.tables import Tables
 from appliance.shared.telling import Telling
 
 
-class SharedState:
+class SharedState(Shown):
     """
     :param seconds: the one clock; never steps (CLOCK_BOOTTIME in the running process, a fake one in tests).
     :param data_path: makes the data path; it is given this state, to tell it of connections.
-    :ivar by_hand: what a person may do to its leases.
     :param name: of this POP; ``epoch`` of this process: a later one has a larger number.
+    :ivar by_hand: what a person may do to its leases.
     :ivar network: health, the POPs, and what the names of customers are answered with.
     """
 
@@ -52,74 +50,26 @@ class SharedState:
         name: str = "",
         epoch: int = 0,
     ) -> None:
-        self._seconds = seconds
-        self._journal = journal
-        self._tables = Tables()
+        telling = Telling(journal, self._follow, self._came_nearer)
+        super().__init__(seconds, journal, Tables(), telling)
         self._nearer: list[Callable[[], None]] = []
-        self._telling = Telling(journal, self._follow, self._came_nearer)
         self._carried: Mapping[str, Site] = {}
-        self.carrying = Carrying(seconds, self._telling, self._came_nearer, self._tables.overrides)
-        self.network = Network(seconds, self._telling, self.carrying, self._tables, name, epoch)
+        self.carrying = Carrying(seconds, telling, self._came_nearer, self._tables.overrides)
+        self.network = Network(seconds, telling, self.carrying, self._tables, name, epoch)
         self.delivering: Choosing = self.network.delivering
         self._data_path = data_path(self)
-        horizon = Horizon(journal, self._telling)
-        self._grants = Grants(seconds, journal, self._data_path, self._telling, horizon)
-        self._configuring = Configuring(self._tables, self._telling, journal, self._data_path, seconds, horizon.reach)
-        self.by_hand = ByHand(self._tables, self._telling, journal, self._configuring, seconds)
-        self._restoring = Restoring(self._tables, self._telling, self._data_path, self._configuring, seconds)
+        horizon = Horizon(journal, telling)
+        self._grants = Grants(seconds, journal, self._data_path, telling, horizon)
+        self._configuring = Configuring(self._tables, telling, journal, self._data_path, seconds, horizon.reach)
+        self.by_hand = ByHand(self._tables, telling, journal, self._configuring, seconds)
+        self._restoring = Restoring(self._tables, telling, self._data_path, self._configuring, seconds)
 
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    def now(self) -> float:
-        return self._seconds()
-
-    @property
-    def sites(self) -> Mapping[str, Site]:
-        return self._tables.sites
-
-    @property
-    def pools(self) -> Mapping[str, Pool]:
-        return self._tables.pools
-
-    @property
-    def zones(self) -> Zones:
-        return self._tables.zones
-
-    @property
-    def pins(self) -> Pins:
-        return self._tables.pins
-
-    @property
-    def overrides(self) -> Overrides:
-        """What people have set at run time."""
-        return self._tables.overrides
-
-    @property
-    def connections(self) -> Connections:
-        return self._tables.connections
-
-    @property
-    def happened(self) -> Counter[str]:
-        """How many events of each kind there were, and renewals, since the start."""
-        return self._telling.happened
+    # -- telling ---------------------------------------------------------------------------------------------------
 
     @property
     def denied(self) -> Counter[str]:
         """New leases that were refused, by why, and those that were ``granted``."""
         return self._grants.denied
-
-    @property
-    def failure(self) -> str | None:
-        """Why no new lease can be recorded now; None while all is well."""
-        return self._journal.failure
-
-    def tables(self) -> Mapping[str, LeaseTable]:
-        """The lease tables by pool, for reading; a pool that left the configuration stays until its leases are over."""
-        return self._tables.by_pool
-
-    def entries(self) -> Iterator[Entry]:
-        """What a snapshot has to hold; each entry is as it is when it is taken, while the tables may go on changing."""
-        return self._tables.entries(self._seconds)
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         """``subscriber`` is called with each event, after the operation that caused it."""
