@@ -22,7 +22,6 @@ from appliance.control import Changing, Doors, EventLog, Orders, Reading, privat
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
-from appliance.model import Address
 from appliance.nameserver import CookieSecrets, NameServer
 from appliance.naming import Zones
 from appliance.nat import Nat
@@ -107,7 +106,7 @@ class Appliance(Service):
         self._changing = Changing(
             self.state,
             reload=self.reload,
-            used_for=self._used_for,
+            listen=lambda: self.config.dns.listen,
             snapshot=self.store.snapshot if self.store is not None else None,
         )
         self._orders = Orders(self.state, self._reading.carried)
@@ -199,14 +198,6 @@ class Appliance(Service):
         """Connections that this POP can carry, as the configuration says; 0: it does not."""
         own = self.config.pops.get(self.config.name)
         return own.capacity if own is not None else 0.0
-
-    def _used_for(self, address: Address) -> str | None:
-        """What the configuration uses an address for, so that no site may be pinned to it."""
-        if any(endpoint.address == address for endpoint in self.config.dns.listen):
-            return "where the name server listens"
-        if any(row.address == address for row in self.state.carrying.servers()):
-            return "the address of a server; traffic to it would come back to the appliance"
-        return None
 
     def _cookie_secrets(self) -> CookieSecrets | None:
         config = self.config.dns.cookies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from appliance.control.words import Row, known, text
 from appliance.errors import JournalError, RequestError
-from appliance.model import Address
+from appliance.model import Address, Endpoint
 from appliance.shared import SharedState
 
 
@@ -19,7 +19,7 @@ class Changing:
     Each method is one verb: it takes the request's JSON and returns what is answered, both plain dicts.
 
     :param reload: reads the configuration again; says whether it was taken over, and what to tell the person.
-    :param used_for: what an address is used for that cannot be a site's; None where it may be.
+    :param listen: where the name server listens.
     :param snapshot: writes the state to the disk; None where it is kept in memory only.
     """
 
@@ -28,12 +28,12 @@ class Changing:
         state: SharedState,
         *,
         reload: Callable[[], tuple[bool, str]],
-        used_for: Callable[[Address], str | None],
+        listen: Callable[[], Iterable[Endpoint]],
         snapshot: Callable[[], Deferred[None]] | None,
     ) -> None:
         self._state = state
         self._reload = reload
-        self._used_for = used_for
+        self._listen = listen
         self._snapshot = snapshot
 
     def release(self, request: Mapping[str, Any]) -> Row:
@@ -55,6 +55,14 @@ class Changing:
             raise RequestError("in-use", f"{address} is {use}", field="address")
         standing = self._state.by_hand.pin(site, address)
         return {"site": site, "address": str(address), "state": "pinned" if standing else "waiting"}
+
+    def _used_for(self, address: Address) -> str | None:
+        """What an address is used for that cannot be a site's; None where it may be."""
+        if any(endpoint.address == address for endpoint in self._listen()):
+            return "where the name server listens"
+        if any(row.address == address for row in self._state.carrying.servers()):
+            return "the address of a server; traffic to it would come back to the appliance"
+        return None
 
     def unpin(self, request: Mapping[str, Any]) -> Row:
         """``{site}``: the site leases like others again."""

@@ -20,7 +20,6 @@ A TCP connection through the proxy: what its beginning, its ends and its failure
 
 from __future__ import annotations
 
-import enum
 import math
 import socket
 from ipaddress import IPv4Address, ip_address
@@ -32,32 +31,9 @@ from appliance.nat.fabric import Fabric
 from appliance.nat.opening import SocketAddress, keep_alive
 from appliance.nat.proxyheader import written
 from appliance.nat.side import Side, close_with_reset
+from appliance.nat.states import MOVES, State
 from appliance.nat.timers import Bucket
 from appliance.nat.traffic import Flow
-
-
-class State(enum.StrEnum):
-    """The values are for people.  While it is connecting it may wait for a place at a server."""
-
-    CONNECTING = "connecting"
-    OPEN = "open"
-    HALF_CLOSED = "half-closed"
-    BREAKING = "breaking"
-    CLOSED = "closed"
-
-
-_MOVES = frozenset(
-    {
-        (State.CONNECTING, State.OPEN),
-        (State.CONNECTING, State.CLOSED),
-        (State.OPEN, State.HALF_CLOSED),
-        (State.OPEN, State.BREAKING),
-        (State.OPEN, State.CLOSED),
-        (State.HALF_CLOSED, State.BREAKING),
-        (State.HALF_CLOSED, State.CLOSED),
-        (State.BREAKING, State.CLOSED),
-    }
-)
 
 
 class Connection:
@@ -293,7 +269,7 @@ class Connection:
         )
 
     def _move(self, state: State, patience: float) -> None:
-        assert (self.state, state) in _MOVES, (self.state, state)
+        assert (self.state, state) in MOVES, (self.state, state)
         self.state = state
         if state is State.CLOSED:
             return

@@ -12,21 +12,16 @@ import attrs
 
 from appliance.balancing import Decision, Ticket
 from appliance.errors import Blame, DataPathError, ListenError
-from appliance.model import Server, Service, Site, Transport
+from appliance.model import Server, Site, Transport
 from appliance.nat.connection import Connection
-from appliance.nat.datagrams import UdpListener
 from appliance.nat.everyport import EveryPort
 from appliance.nat.fabric import Fabric, Reactor
-from appliance.nat.listener import TcpListener
+from appliance.nat.listening import EVERY, Key, Listener, close_all, kind_of, services_of
 from appliance.nat.netfilter import Netfilter, NetfilterError
 from appliance.nat.opening import EVERY_PORT, is_here, named
 from appliance.nat.redirects import PacketFilter, Redirect, Redirects
 from appliance.nat.sessions import Session
 from appliance.nat.traffic import Balance, Counters, Flow, Traffic
-
-_Key = tuple[Transport, int]
-_EVERY: _Key = (Transport.TCP, EVERY_PORT)
-_Listener = TcpListener | UdpListener
 
 
 @attrs.define
@@ -35,7 +30,7 @@ class _Holding:
 
     site: Site
     server: Server
-    listeners: dict[_Key, _Listener]
+    listeners: dict[Key, Listener]
 
 
 class Nat:
@@ -55,7 +50,7 @@ class Nat:
         self._fabric = Fabric(reactor, traffic, balance)
         self._redirects = Redirects(packet_filter if packet_filter is not None else Netfilter())
         self._holdings: dict[tuple[IPv4Address, str], _Holding] = {}
-        self._owners: dict[IPv4Address, dict[_Key, str]] = {}
+        self._owners: dict[IPv4Address, dict[Key, str]] = {}
         self._stopped = False
 
     @property
@@ -95,7 +90,7 @@ class Nat:
         former = self._holdings.get(place)
         if former is not None and (former.site, former.server) == (site, server):
             return
-        wanted = _services(site)
+        wanted = services_of(site)
         owners = self._owners.get(address, {})
         for key in wanted:
             owner = owners.get(key, site.name)
@@ -113,7 +108,7 @@ class Nat:
         try:
             self._lead(address, self._redirect(address, owners, holding))
         except DataPathError:
-            _close_all(added)
+            close_all(added)
             raise
         # Nothing below can fail.  The tables are whole before a listener is closed: whom the end of its UDP sessions is
         # told may call us.
@@ -143,7 +138,7 @@ class Nat:
             self._redirects.give_up(address, self._redirect(address, owners))
         except DataPathError as error:
             self._fabric.not_redirected(error)
-        _close_all(holding.listeners)
+        close_all(holding.listeners)
 
     def abort(self, address: IPv4Address, site: str) -> None:
         """End the TCP connections and UDP sessions of ``site`` on ``address``.  Cost: all of them are looked at."""
@@ -226,19 +221,19 @@ class Nat:
         self._fabric.timers.stop()
         self._fabric.reserve.give_up()
 
-    def _open_all(self, address: IPv4Address, site: Site, home: str, keys: list[_Key]) -> dict[_Key, _Listener]:
-        opened: dict[_Key, _Listener] = {}
+    def _open_all(self, address: IPv4Address, site: Site, home: str, keys: list[Key]) -> dict[Key, Listener]:
+        opened: dict[Key, Listener] = {}
         try:
             for key in keys:
-                opened[key] = _kind(key)(self._fabric, address, key[1], site, home)
+                opened[key] = kind_of(key)(self._fabric, address, key[1], site, home)
         except BaseException as error:
-            _close_all(opened)
+            close_all(opened)
             if isinstance(error, DataPathError) and error.blame is Blame.PROCESS:
                 self._fabric.out_of_descriptors(error)
             raise
         return opened
 
-    def _make_way(self, address: IPv4Address, keys: Collection[_Key]) -> None:
+    def _make_way(self, address: IPv4Address, keys: Collection[Key]) -> None:
         """One of these ports may happen to be the one that all others of ``address`` lead to."""
         every = self._every_port(address, self._owners.get(address, {}))
         if every is not None and (Transport.TCP, every.redirect_port) in keys:
@@ -254,19 +249,19 @@ class Nat:
             raise
 
     def _every_port(
-        self, address: IPv4Address, owners: Mapping[_Key, str], newest: _Holding | None = None
+        self, address: IPv4Address, owners: Mapping[Key, str], newest: _Holding | None = None
     ) -> EveryPort | None:
         """:param newest: what is about to stand on ``address`` for its site."""
-        owner = owners.get(_EVERY)
+        owner = owners.get(EVERY)
         if owner is None:
             return None
         holding = newest if newest is not None and newest.site.name == owner else self._holdings[address, owner]
-        listener = holding.listeners[_EVERY]
+        listener = holding.listeners[EVERY]
         assert isinstance(listener, EveryPort)
         return listener
 
     def _redirect(
-        self, address: IPv4Address, owners: Mapping[_Key, str], newest: _Holding | None = None
+        self, address: IPv4Address, owners: Mapping[Key, str], newest: _Holding | None = None
     ) -> Redirect | None:
         """Where the TCP connections to ``address`` are to come in; None: each at the port that it is for."""
         every = self._every_port(address, owners, newest)
@@ -274,31 +269,3 @@ class Nat:
             return None
         exact = frozenset(port for transport, port in owners if transport is Transport.TCP and port != EVERY_PORT)
         return Redirect(every.redirect_port, exact)
-
-
-def _kind(key: _Key) -> type[TcpListener] | type[UdpListener]:
-    if key == _EVERY:
-        return EveryPort
-    return TcpListener if key[0] is Transport.TCP else UdpListener
-
-
-def _close_all(listeners: Mapping[_Key, _Listener]) -> None:
-    for listener in listeners.values():
-        listener.close()
-
-
-def _services(site: Site) -> dict[_Key, Service]:
-    """
-    :return: the service of every public port, the first in the configuration where two claim one; ``port: all`` is one
-        entry and the last, so that its listener takes no port that another is about to have.
-    """
-    services: dict[_Key, Service] = {}
-    for service in site.services:
-        if not service.every:
-            for port in service.ports():
-                services.setdefault((service.transport, port), service)
-    for service in site.services:
-        if service.every:
-            assert service.transport is Transport.TCP, "the configuration refuses others"
-            services.setdefault(_EVERY, service)
-    return services

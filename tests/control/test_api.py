@@ -83,7 +83,7 @@ class Api:
             wall=lambda: 1000.0,
             vitals=LateReactor(),
         )
-        changing = Changing(world.state, reload=lambda: (True, ""), used_for=lambda address: None, snapshot=None)
+        changing = Changing(world.state, reload=lambda: (True, ""), listen=lambda: (), snapshot=None)
         self._factory = api_factory(reading, changing, world.orders, world.clock)
         self._factory.startFactory()
         self.stop = self._factory.stopFactory
