@@ -96,15 +96,17 @@ class Real(Measured):
         self.told_empty = True
         self.users: dict[Virtual, None] = {}
         self.hungry: dict[Need, None] = {}
+        self.fault: str | None = None
         self._ditched_clients: set[int] = set()
         self._begin_anew()
         self.configure(server)
 
     def configure(self, server: Server) -> None:
         """
-        Be as the file says; another machine under the same name begins without a past.
+        Be as the file says; another machine under the same name begins without a past, as connections have found it.
 
-        One that has no probes (any more) is not held by what they have said, for nobody would take it back.
+        What its probes have said holds until they say otherwise: they may look where they did, and find what they did.
+        One that has none (any more) is not held by it, for nobody would take it back.
         """
         if (server.address, server.port) != (self.server.address, self.server.port):
             self._begin_anew()
@@ -121,7 +123,6 @@ class Real(Measured):
 
     def _begin_anew(self) -> None:
         self.operational = Operational.UP
-        self.fault: str | None = None
         self.share = 1.0
         self.test = None
         self.failure = ""

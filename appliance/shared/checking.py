@@ -77,6 +77,10 @@ class Checking:
             self._tell(subject, up=True, reason="")
         self._sweep_at = now
         self._after()
+        for subject in subjects:
+            # The board says nothing of one that was down and is; but it may be so for other reasons now.
+            if not self._board.is_up(subject) and (health := self._board.health(subject, now)).measured is False:
+                self._tell(subject, up=False, reason=health.reason)
         self._came_nearer()
 
     # -- the prober's questions ----------------------------------------------------------------------------------------

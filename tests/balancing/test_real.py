@@ -104,7 +104,7 @@ class StateTests(SynchronousTestCase):
         self.assertEqual((real.verdict(), real.share, real.load), (UP, 1.0, 0.1))
 
     def test_another_machine_under_its_name(self) -> None:
-        """Has no past; the same one has, whatever else the file says now."""
+        """Has no past but what its probes say; the same one has, whatever else the file says now."""
         real = real_in(FAILED)
         real.configure(server("a", weight=7))
         self.assertEqual((real.operational, real.weight), (FAILED, 7))
@@ -113,6 +113,8 @@ class StateTests(SynchronousTestCase):
         real.configure(server("a", port=81, probes=PROBES))
         real.probes_fail("refused")
         real.configure(server("a", port=82, probes=PROBES))
+        self.assertEqual((real.operational, real.verdict(), real.fault, real.load), (UP, FAILED, "refused", FULL))
+        real.probes_pass(0.0)
         self.assertEqual((real.verdict(), real.fault, real.load), (UP, None, 1.0))
 
 

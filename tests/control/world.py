@@ -65,9 +65,11 @@ SPARE = server("spare", 8)
 
 
 class World:
-    """:param sharing: the sites share one address."""
+    """:param sharing: the sites share one address; ``spare``: servers that no site has."""
 
-    def __init__(self, *, sharing: bool = False, sites: tuple[Site, ...] = (WWW, MAIL)) -> None:
+    def __init__(
+        self, *, sharing: bool = False, sites: tuple[Site, ...] = (WWW, MAIL), spare: tuple[Server, ...] = (SPARE,)
+    ) -> None:
         self.clock = Clock()
         self.journal = fakes.FakeJournal()
         path = fakes.FakeDataPath()
@@ -77,13 +79,14 @@ class World:
         self.state.subscribe(self.heard.append)
         self.state.carrying.proceed = self.decided.extend
         self.pool = fakes.pool(2, share_by_service=sharing)
+        self.spare = spare
         self.configure(*sites)
         self.carried = Carried(self.state, lambda: lambda instant: instant + UNIX)
         self.orders = Orders(self.state, self.carried)
 
     def configure(self, *sites: Site, recovered: Recovered | None = None) -> None:
         named = {site.name: site for site in sites}
-        network = NetworkConfig(servers={"spare": SPARE})
+        network = NetworkConfig(servers={each.name: each for each in self.spare})
         self.state.configure(
             {"public": self.pool}, named, zones(*named), recovered, client_nat={"snat": SNAT}, network=network
         )
