@@ -128,14 +128,14 @@ class Delivering:
         else:
             named = choice.answer
         customer.answers += len(named)
-        scope = asker.client.prefixlen if choice.depends_on_client and asker is not None and asker.client else 0
+        depends = static and (choice.depends_on_client or guarded)
         return chosen(
             needs,
             [candidate.address for candidate in named],
             max(1, int(ttl)),
             customer=customer.delivery.name,
             for_all=not (choice.depends_on_client or guarded),
-            scope=scope if static else 0,
+            scope=asker.client.prefixlen if depends and asker is not None and asker.client is not None else 0,
         )
 
     def explain(self, name: bytes, family: int, asker: Asker | None) -> tuple[Delivery, bool, Explanation, int] | None:
