@@ -24,6 +24,7 @@ from appliance.shared.carrying import Carrying
 from appliance.shared.checking import Checking
 from appliance.shared.guarding import Guard, prefix
 from appliance.shared.poptable import PopTable
+from appliance.shared.room import Foretold, beyond, foretell, with_room
 from appliance.shared.telling import Telling
 
 LOOK_INTERVAL = 1.0
@@ -37,6 +38,7 @@ _AS_WANTED = frozenset({Why.BEST, Why.ABSENT})
 class _Customer:
     """
     :param looked_at: when its figures were gathered last; minus infinity: they are out of date.
+    :param over_at: when an answer was last given though nobody had room.
     :param why: behind its last choices, pages and static, as far as there are any.
     """
 
@@ -46,6 +48,7 @@ class _Customer:
     choices: int = 0
     answers: int = 0
     over: int = 0
+    over_at: float = -math.inf
     why: dict[bool, Why] = attrs.Factory(dict)
 
 
@@ -116,7 +119,7 @@ class Delivering:
         now = self._seconds()
         self._refresh(customer, now)
         customer.choices += 1
-        choice = self._choose(customer, static=static, needs=needs, asker=asker)
+        choice = self._choose(customer, needs.owner, needs.family, asker, static=static)
         self._note(customer, static, choice, now)
         if not choice.candidates:
             for_all = not choice.depends_on_client
@@ -137,6 +140,22 @@ class Delivering:
             for_all=not (choice.depends_on_client or guarded),
             scope=asker.client.prefixlen if depends and asker is not None and asker.client is not None else 0,
         )
+
+    def foretell(self, name: bytes, family: int, asker: Asker, explained: Choice | None = None) -> Foretold | None:
+        """
+        What would be answered now, with what the ledgers say; nothing is promised.
+
+        :param explained: the choice that :meth:`explain` spoke of, where chance had a part in it; else one is made.
+        :return: None: no customer's name.
+        """
+        found = self._names.get(name)
+        if found is None:
+            return None
+        customer, static = found
+        now = self._seconds()
+        self._refresh(customer, now)
+        choice = explained or self._choose(customer, name, family, asker, static=static)
+        return foretell(self._guard, customer.delivery, choice, asker, now, static=static)
 
     def explain(self, name: bytes, family: int, asker: Asker | None) -> tuple[Delivery, bool, Explanation, int] | None:
         """
@@ -161,38 +180,37 @@ class Delivering:
         known = self._customers[customer]
         return known.choices, known.answers, known.over, dict(known.why)
 
+    def over_at(self, customer: str) -> float:
+        """When an answer was last given though nobody had room; minus infinity: never."""
+        return self._customers[customer].over_at
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _choose(self, customer: _Customer, *, static: bool, needs: NeedsChoice, asker: Asker | None) -> Choice:
+    def _choose(self, customer: _Customer, name: bytes, family: int, asker: Asker | None, *, static: bool) -> Choice:
         if static:
-            return customer.chooser.static(needs.owner, _client(asker), needs.family)
-        return customer.chooser.pages(needs.family, self._rng)
+            return customer.chooser.static(name, _client(asker), family)
+        return customer.chooser.pages(family, self._rng)
 
     def _promise(
         self, customer: _Customer, choice: Choice, asker: Asker, ttl: float, now: float
     ) -> tuple[Sequence[Candidate], float]:
-        """
-        The first whose ledgers have room for who asks.
-
-        Where none has, the best is named all the same, or the customer's backup: there is no answer that brings nobody.
-        """
+        """The first whose ledgers have room for who asks, or :func:`~appliance.shared.room.beyond` them."""
         name = customer.delivery.name
         resolver, weight = self._guard.asked(name, asker, now)
         share = weight / choice.count
-        named: list[Candidate] = []
-        for candidate in choice.candidates:
-            shorter = self._guard.ttl_for(candidate.name, share, ttl, now)
-            if self._guard.admit(candidate.name, resolver, share, shorter, now):
-                named.append(candidate)
-                ttl = min(ttl, shorter)
-                if len(named) == choice.count:
-                    break
+        named, ttl = with_room(
+            self._guard,
+            choice,
+            share,
+            ttl,
+            now,
+            lambda pop, life: self._guard.admit(pop, resolver, share, life, now),
+        )
         if not named:
             customer.over += 1
-            backup = [each for each in customer.delivery.backup if each.version == choice.candidates[0].address.version]
-            named = [Candidate(str(each), each) for each in backup] or [choice.candidates[0]]
+            customer.over_at = now
         self._guard.told(name, resolver, ttl, now)
-        return named, ttl
+        return named or beyond(customer.delivery, choice), ttl
 
     def _refresh(self, customer: _Customer, now: float) -> None:
         if now >= customer.looked_at + LOOK_INTERVAL or now >= customer.chooser.deadline():

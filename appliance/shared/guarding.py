@@ -102,13 +102,18 @@ class Guard:
         ledger = self._ledgers.get(pop)
         return ledger is None or ledger.admit(resolver, weight, now, ttl)
 
-    def judge(self, pop: str, customer: str, asker: Asker | None, now: float) -> Verdict | None:
-        """What :meth:`admit` would say, and nothing is promised; None: the POP has no ledger, or nobody asks."""
+    def weight(self, customer: str, asker: Asker) -> float:
+        """What :meth:`asked` would say; nothing is learned."""
+        found = prefix(asker)
+        assert found is not None
+        return self._holding.connections(self._book.rate(customer, prefix_of(*found)))
+
+    def judge(self, pop: str, asker: Asker, weight: float, now: float) -> Verdict | None:
+        """What :meth:`admit` would say, and nothing is promised; None: the POP has no ledger."""
         ledger, found = self._ledgers.get(pop), prefix(asker)
         if ledger is None or found is None:
             return None
-        resolver = prefix_of(*found)
-        return ledger.judge(resolver, self._holding.connections(self._book.rate(customer, resolver)), now)
+        return ledger.judge(prefix_of(*found), weight, now)
 
     def promised(self, pop: str, now: float) -> float:
         """Connections that our answers may still bring to it."""

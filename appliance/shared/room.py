@@ -1,0 +1,83 @@
+"""Whom of a choice there is room for (3.2): the ledgers' part of an answer, and of what is said of one beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from appliance.capacity import Verdict
+from appliance.capacity.values import YES
+from appliance.delivery import Candidate, Choice
+from appliance.model import Asker, Delivery
+from appliance.shared.guarding import Guard
+
+
+@attrs.frozen(kw_only=True)
+class Foretold:
+    """
+    What would be answered now.
+
+    :param named: who; ``over``: though nobody has room.
+    :param longest: the TTL without the ledgers, ``ttl`` with them: shorter for who brings much of what a POP can take.
+        Of the answer itself chance takes up to a fifth away.
+    :param weight: connections that the asker may bring; ``verdicts``: what the ledgers say of that, by POP.
+    """
+
+    delivery: Delivery
+    static: bool
+    choice: Choice
+    named: tuple[Candidate, ...]
+    over: bool
+    ttl: int
+    longest: int
+    weight: float = 0.0
+    verdicts: Mapping[str, Verdict] = attrs.Factory(dict)
+
+
+def foretell(guard: Guard, delivery: Delivery, choice: Choice, asker: Asker, now: float, *, static: bool) -> Foretold:
+    """What becomes of ``choice``; nothing is promised, and nothing learned.  O(candidates)."""
+    longest = choice.lifetime(now)
+    plain = Foretold(
+        delivery=delivery, static=static, choice=choice, named=choice.answer, over=False, ttl=longest, longest=longest
+    )
+    if not static or not any(each.name in guard for each in choice.candidates):
+        return plain
+    weight = guard.weight(delivery.name, asker)
+    share = weight / choice.count
+    judged = {each.name: guard.judge(each.name, asker, share, now) for each in choice.candidates}
+    named, ttl = with_room(guard, choice, share, longest, now, lambda pop, _: judged[pop] in (None, *YES))
+    return attrs.evolve(
+        plain,
+        named=tuple(named or beyond(delivery, choice)),
+        over=not named,
+        ttl=max(1, int(ttl)),
+        weight=weight,
+        verdicts={name: verdict for name, verdict in judged.items() if verdict is not None},
+    )
+
+
+def with_room(
+    guard: Guard, choice: Choice, share: float, ttl: float, now: float, has_room: Callable[[str, float], bool]
+) -> tuple[list[Candidate], float]:
+    """
+    The first that have room.
+
+    :param share: connections for each; ``has_room`` is asked with a name and a life, and may promise them.
+    :return: as many as one answer names, or fewer; and how long it may be kept, seconds.
+    """
+    named: list[Candidate] = []
+    for candidate in choice.candidates:
+        shorter = guard.ttl_for(candidate.name, share, ttl, now)
+        if has_room(candidate.name, shorter):
+            named.append(candidate)
+            ttl = min(ttl, shorter)
+            if len(named) == choice.count:
+                break
+    return named, ttl
+
+
+def beyond(delivery: Delivery, choice: Choice) -> Sequence[Candidate]:
+    """Who is named where nobody has room: the backup, or else the best; there is no answer that brings nobody."""
+    backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
+    return [Candidate(str(each), each) for each in backup] or [choice.candidates[0]]
