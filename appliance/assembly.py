@@ -164,6 +164,7 @@ class Appliance(Service):
         self.transfers.configure(config.dns, self.transfers.keys(config.dns))
         self._configure(config, self._zones(config), recovered)
         self.state.carrying.restore()
+        self.state.network.forcing.restore()
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()

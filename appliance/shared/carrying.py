@@ -170,7 +170,8 @@ class Carrying:
     def restore(self) -> None:
         """Take up what persons had changed before this process; what does not fit the configuration any more ends."""
         now = self._seconds()
-        found = list(self._recorded.current())
+        # Those of POPs are not its business.
+        found = [each for each in self._recorded.current() if not each.subject.startswith("pop ")]
         overrides = [Override(each.subject, each.setting, each.value or "", each.configured or "") for each in found]
         dropped = self._balancer.restore(overrides, now)
         self._after()

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from appliance.health import Board, CheckRow, SubjectDown, SubjectUp
-from appliance.model import Check, Health, Layer, Pop, Probe, ProbeType, Result, Server, Url
+from appliance.model import Check, Forced, Health, Layer, Pop, Probe, ProbeType, Result, Server, Url
 from appliance.shared.telling import Telling
 
 SWEEP_INTERVAL = 60.0
@@ -54,10 +54,12 @@ class Checking:
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
-    def configure(self, servers: Iterable[Server], probe_ports: Mapping[str, int], pops: Iterable[Pop]) -> None:
+    def configure(
+        self, servers: Iterable[Server], probe_ports: Mapping[str, int], pops: Iterable[Pop], own: str = ""
+    ) -> None:
         """
         :param servers: all, with or without probes; ``probe_ports``: where a probe without a port looks, by server.
-        :param pops: the others; not this one.
+        :param own: which of the POPs is this one, which nobody checks here.
         """
         now = self._seconds()
         subjects: dict[str, list[Check]] = {}
@@ -68,7 +70,7 @@ class Checking:
                     Check(probe, server.address, probe.port or port) for probe in server.probes
                 ]
         for pop in pops:
-            subjects[pop_subject(pop.name)] = _checks_of(pop)
+            subjects[pop_subject(pop.name)] = _checks_of(pop) if pop.name != own else []
         gone = [name for name in self._subjects if name not in subjects]
         self._subjects = subjects
         self._board.configure(subjects, now)
@@ -109,6 +111,17 @@ class Checking:
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         self._nearer.append(callback)
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    def force(self, subject: str, forced: Forced | None) -> None:
+        """
+        A person says what it is; None: what is measured counts.
+
+        :raises KeyError: there is no such subject.
+        """
+        self._board.force(subject, forced, self._seconds())
+        self._after()
 
     # -- what is known -------------------------------------------------------------------------------------------------
 

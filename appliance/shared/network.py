@@ -11,6 +11,7 @@ from appliance.model import Delivery, Pop, Server, Site
 from appliance.shared.carrying import Carrying, servers_of
 from appliance.shared.checking import Checking
 from appliance.shared.delivering import Delivering
+from appliance.shared.forcing import Forcing
 from appliance.shared.guarding import Guard
 from appliance.shared.poptable import PopTable
 from appliance.shared.tables import Tables
@@ -35,6 +36,7 @@ class Network:
     """
     :param name: of this POP; ``epoch``: a later process has a larger one.
     :ivar checking: what is checked, and what was found.
+    :ivar forcing: what persons have ordered of POPs.
     :ivar pops: what is believed of the POPs; ``guard``: what they can take.
     :ivar delivering: what customers' names are answered with.
     """
@@ -51,6 +53,7 @@ class Network:
         self._tables = tables
         self._name = name
         self.checking = Checking(seconds, telling, self._in_use, carrying.probed)
+        self.forcing = Forcing(seconds, telling, self.checking, tables.overrides)
         self.guard = Guard()
         self.pops = PopTable(seconds, telling, self.checking, self.guard, name, epoch)
         self.delivering = Delivering(seconds, telling, carrying, self.checking, self.pops, self.guard)
@@ -63,10 +66,10 @@ class Network:
     def configure(self, config: NetworkConfig, sites: Iterable[Site]) -> None:
         """:param sites: those that have left the configuration, but hold an address still, included."""
         servers = {server.name: server for site in sites for server in servers_of(site)} | dict(config.servers)
-        others = [pop for name, pop in config.pops.items() if name != self._name]
-        self.checking.configure(servers.values(), config.probe_ports, others)
+        self.checking.configure(servers.values(), config.probe_ports, config.pops.values(), self._name)
         self.guard.configure(config.pops, max((each.ttl for each in config.delivery.values()), default=10.0))
         self.pops.configure(config.pops)
+        self.forcing.configure(config.pops)
         self.delivering.configure(config.delivery)
 
     def follow(self, event: Event) -> None:

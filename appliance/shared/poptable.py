@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from appliance.delivery import PopFigures
 from appliance.health import Believed, Observers, PopsAgreed, PopsAlone, Standing
 from appliance.model import Health, Load, Pop, Row, Rows
@@ -73,27 +75,32 @@ class PopTable:
         return self._observers.believe(self._seconds())
 
     def health(self, pop: str) -> Health:
-        """As this POP measures it; of itself: it is up, and needs no time."""
-        if pop == self._name:
-            return Health(up=True, measured=True, until=math.inf, latency=0.0, connect=0.0, load=self.own_load())
-        return self._checking.pop(pop)
+        """As this POP measures it, or a person has forced it; of itself: it is up, and needs no time."""
+        health = self._checking.pop(pop)
+        if pop != self._name:
+            return health
+        return attrs.evolve(health, measured=True, latency=0.0, connect=0.0, load=self.own_load())
 
     def figures(self) -> list[PopFigures]:
         """What answers are chosen by."""
         now = self._seconds()
         believed = self.believe()
-        return [
-            PopFigures(
-                pop=pop,
-                up=believed.rows[name].up,
-                until=self._until(name, pop, believed, now),
-                latency=believed.rows[name].latency,
-                http=believed.rows[name].http,
-                ftp=believed.rows[name].ftp,
-                load=believed.rows[name].load,
+        found = []
+        for name, pop in self._pops.items():
+            health, row = self.health(name), believed.rows[name]
+            is_forced = health.forced is not None
+            found.append(
+                PopFigures(
+                    pop=pop,
+                    up=health.up if is_forced else row.up,
+                    until=math.inf if is_forced else self._until(name, pop, health.until, believed, now),
+                    latency=row.latency,
+                    http=row.http,
+                    ftp=row.ftp,
+                    load=row.load,
+                )
             )
-            for name, pop in self._pops.items()
-        ]
+        return found
 
     def look(self, *, at_once: bool = False) -> None:
         """
@@ -140,7 +147,8 @@ class PopTable:
             rows.append(
                 Row(
                     pop=name,
-                    up=health.up,
+                    # What a person ordered here is no news of it for the others, and no sign that we are cut off.
+                    up=health.measured is not False,
                     latency=health.connect,
                     http=health.http,
                     ftp=health.ftp,
@@ -150,8 +158,7 @@ class PopTable:
             )
         return Rows(observer=self._name, epoch=self._epoch, version=self._version, rows=tuple(rows))
 
-    def _until(self, name: str, pop: Pop, believed: Believed, now: float) -> float:
-        """Rows of others may change the majority when they come next."""
-        own = self.health(name).until
+    def _until(self, name: str, pop: Pop, own: float, believed: Believed, now: float) -> float:
+        """Rows of others may change the majority when they come next; ``own``: when our checks may."""
         others = any(each not in (self._name, name) for each in believed.observers)
         return min(own, now + pop.interval) if others else own
