@@ -109,7 +109,7 @@ class Appliance(Service):
             listen=lambda: self.config.dns.listen,
             snapshot=self.store.snapshot if self.store is not None else None,
         )
-        self._orders = Orders(self.state, self._reading.carried)
+        self._orders = Orders(self.state, self._reading.carried, self._reading.delivered)
         self._doors = Doors(
             reactor,
             self.state,

@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from appliance.model import Endpoint, Pair, Transport
+from appliance.model import Endpoint, Load, Pair, Transport
 from appliance.nat.traffic import Flow
-from appliance.views import as_table, flow_row, for_people, order_text, status_text
+from appliance.views import as_table, flow_row, for_people, order_text, pops_text, status_text
 from appliance.views.texts import explanation_text, vitals_text
+from tests.control import network
 from tests.control.world import CLIENT, UNIX, WWW, World
 
 FLOW = Flow(
@@ -77,8 +78,8 @@ class PeopleTests(SynchronousTestCase):
         self.assertEqual(
             self.shown("servers", [world.server("alpha"), world.server("beta")]),
             [
-                ["alpha", "10.0.0.1:80", "in-service", 1, "-", 1, 0, 2, "0/8", 1, "-", "0.9ms", "-", "-"],
-                ["beta", "10.0.0.2", "in-service", 1, "-", 0, 0, "-", "0/1", 0, "-", "-", "-", "-"],
+                ["alpha", "10.0.0.1:80", "in-service", 1, "-", 1, 0, 2, "0/8", 1, "-", "0.9ms", "-", "-", *["-"] * 4],
+                ["beta", "10.0.0.2", "in-service", 1, "-", 0, 0, "-", "0/1", 0, "-", "-", "-", "-", *["-"] * 4],
             ],
         )
         world.order("real", real="alpha", weight=5, threshold=3, max_connections=0)
@@ -204,10 +205,78 @@ class TextTests(SynchronousTestCase):
         )
 
 
-class ExplanationTests(SynchronousTestCase):
-    def test_a_name_that_is_chosen(self) -> None:
-        """Behind a CNAME it is said which one is."""
-        said = explanation_text(
-            {"name": "catalog.a.test", "type": "AAAA", "from": "choice", "owner": "page.a.test", "family": 6}
+class NetworkTests(SynchronousTestCase):
+    def shown(self, what: str, rows: list[dict[str, Any]], now: float) -> list[dict[str, object]]:
+        return for_people(what, rows, now)
+
+    def test_pops(self) -> None:
+        """This one is marked; times in ms, shares in percent, connections of how many; who says that it is up."""
+        world = network.World(None, network.SHOP)
+        fra = network.POPS["fra"].address
+        world.find(fra, latency=0.02, load=Load(cpu=0.5, memory=0.25, connections=40.0, lag=0.0012))
+        world.find(network.POPS["nyc"].address, ok=False)
+        world.run(20)
+        world.gossip("fra", ams=True, nyc=False)
+        world.order("out_of_service", name="fra")
+        now = network.UNIX + world.clock.seconds()
+        ams, fra_row, nyc = self.shown("pops", world.delivered.pops(), now)
+        self.assertEqual((ams["pop"], ams["state"], ams["checks"]), ("ams (own)", "up", "-"))
+        shown = dict(fra_row)
+        self.assertRegex(str(shown.pop("checks")), r"^load ok \d\.\ds ago$")
+        self.assertEqual(
+            list(shown.values()),
+            [
+                *("fra", "203.0.113.2", "down (file: in-service)", "forced", "up", "20.0ms", "-", "-"),
+                *("50%", "25%", "40/100", "1.2ms", "0", "0", "90", "1.00", "0.0s ago"),
+            ],
         )
-        self.assertEqual(said, "catalog.a.test AAAA\n  chosen for each answer, as page.a.test, among IPv6 addresses")
+        self.assertEqual([nyc[key] for key in ("state", "by", "measured")], ["down", "agreed", "down"])
+        self.assertEqual([nyc[key] for key in ("latency", "cpu", "connections")], ["-", "-", "-/100"])
+        self.assertRegex(str(nyc["checks"]), r"^load connect refused \d\.\ds ago$")
+        text = pops_text({"items": world.delivered.pops(), **world.delivered.standing()}, now)
+        self.assertEqual(text.splitlines()[0], "agreed; believed: ams fra; doubted: nobody")
+        alone = pops_text({"items": [], "standing": "alone-all", "believed": [], "doubted": ["ams"]}, now)
+        self.assertEqual(alone, "ALONE: all configured POPs are answered; believed: nobody; doubted: ams\n(none)")
+
+    def test_deliveries(self) -> None:
+        """A dash where a family has nobody."""
+        world = network.World(None, network.SHOP)
+        world.run(6)
+        [img, www] = self.shown("delivery", world.delivered.delivery(limit=9), 0)
+        self.assertEqual(
+            [img[key] for key in ("customer", "name", "kind", "a", "a_why")],
+            [
+                "shop",
+                "img.example.test",
+                "static",
+                "203.0.113.1",
+                "best",
+            ],
+        )
+        self.assertEqual([www[key] for key in ("kind", "aaaa", "aaaa_why")], ["page", "-", "absent"])
+
+    def test_servers(self) -> None:
+        """What checks say, what the server says of its load, and what each check has found last."""
+        world = network.World()
+        world.find("10.0.1.1", latency=0.0123, load=Load(cpu=0.12, memory=0.34, connections=57.0, lag=0.0012))
+        world.run(6)
+        rows = self.shown("servers", world.carried.servers(limit=9), network.UNIX + world.clock.seconds())
+        bare, first = rows[:2]
+        self.assertEqual([bare[key] for key in ("measured", "latency", "load", "checks")], ["-"] * 4)
+        self.assertEqual([first[key] for key in ("measured", "latency")], ["up", "12.3ms"])
+        self.assertEqual(first["load"], "cpu 12%, memory 34%, 57 connections, lag 1.2ms")
+        self.assertRegex(str(first["checks"]), r"^page ok \d\.\ds ago$")
+
+    def test_before_anything_is_found(self) -> None:
+        world = network.World()
+        [_, fra, _] = self.shown("pops", world.delivered.pops(), network.UNIX)
+        self.assertEqual([fra[key] for key in ("measured", "latency", "checks")], ["unknown", "-", "load not yet"])
+
+
+class ExplanationTests(SynchronousTestCase):
+    def test_a_name_that_left(self) -> None:
+        """Its zone is asked before its customer is."""
+        found = {"name": "a.test", "type": "A", "from": "choice", "owner": "a.test", "family": 4, "customer": None}
+        self.assertEqual(
+            explanation_text(found), "a.test A\n  a.test was a customer's name this moment, and is one no more"
+        )

@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from appliance.commands.socket import Control
-from appliance.views import as_table, for_people, status_text
+from appliance.views import as_table, for_people, pops_text, status_text
 
 WATCH_INTERVAL = 2.0
 
@@ -21,6 +22,7 @@ _LISTS = {
     "servers": "each real server: its state, its connections, and how it answers",
     "clients": "who is assigned to which instance, and by what",
     "connections": "what the NAT carries now",
+    "delivery": "each customer's name, and what it would be answered with now",
     "nat-pools": "each client NAT pool, and how many of its pairs are what",
 }
 
@@ -35,19 +37,29 @@ def add_to(verbs: Any) -> None:
             lambda control, name=name: control.items(name),
             lambda rows, name=name: as_table(for_people(name, rows, time.time())),
         )
+    pops = verbs.add_parser("pops", help="each POP: who says that it is up, how near and how busy it is, its promises")
+    _add_options(
+        pops,
+        lambda control: control.get("pops"),
+        lambda found: pops_text(found, time.time()),
+        lambda found: found["items"],
+    )
 
 
-def _add_options(parser: argparse.ArgumentParser, read: Any, show: Any) -> None:
+def _add_options(
+    parser: argparse.ArgumentParser, read: Any, show: Any, plain: Callable[[Any], Any] = lambda found: found
+) -> None:
+    """:param plain: what programs are told of what was read."""
     parser.add_argument("--json", action="store_true", help="as JSON, one document")
     parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_INTERVAL:g} s, until Ctrl-C")
-    parser.set_defaults(run=run, read=read, show=show)
+    parser.set_defaults(run=run, read=read, show=show, plain=plain)
 
 
 def run(arguments: argparse.Namespace) -> int:
     control = Control(arguments.control)
     while True:
         found = arguments.read(control)
-        text = json.dumps(found, indent=2) if arguments.json else arguments.show(found)
+        text = json.dumps(arguments.plain(found), indent=2) if arguments.json else arguments.show(found)
         if arguments.watch and sys.stdout.isatty():
             text = f"\x1b[H\x1b[2J{time.strftime('%H:%M:%S')}\n{text}"
         print(text, flush=True)

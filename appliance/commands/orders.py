@@ -21,7 +21,7 @@ POLL_INTERVAL = 1.0
 
 _V = "SITE[:PORT[/udp][:BIND]], or ADDRESS... for the site that holds it; port and bind id are 0 if not given"
 _R = "a server's name, or ADDRESS[:PORT]"
-_KINDS = ("real", "virtual")
+_KINDS = ("real", "virtual", "pop")
 
 Request = dict[str, Any]
 
@@ -56,18 +56,18 @@ def add_to(verbs: Any) -> None:
     backup.add_argument("--none", action="store_true", help="nobody, in place of BACKUP")
     _runs(backup, functools.partial(_backup, backup))
     for verb, what in (
-        ("in-service", "let a real or virtual server take new connections again"),
-        ("out-of-service", "let it take none; those that exist go on"),
+        ("in-service", "let a real or virtual server take new connections again, or a POP be answered"),
+        ("out-of-service", "let it take none, and those that exist go on; or a POP be answered no more, by this one"),
     ):
         state = verbs.add_parser(verb, help=what)
-        _add_name(state, "[real|virtual] NAME")
+        _add_name(state, "[real|virtual|pop] NAME")
         _runs(state, functools.partial(_named, state))
     drain = verbs.add_parser("drain", help="let a real or virtual server take no new connections, and see what is left")
     _add_name(drain, "[real|virtual] NAME")
     drain.add_argument("--wait", action="store_true", help="until nothing is left; Ctrl-C leaves it draining")
     _runs(drain, functools.partial(_named, drain), _drained)
     revert = verbs.add_parser("revert", help="take back what was changed by hand: the file holds again")
-    _add_name(revert, "[real|virtual] NAME [SETTING]")
+    _add_name(revert, "[real|virtual|pop] NAME [SETTING]")
     _runs(revert, _revert)
 
 
@@ -81,7 +81,7 @@ def _given(**fields: Any) -> Request:
 def _add_name(parser: argparse.ArgumentParser, usage: str) -> None:
     parser.usage = f"{parser.prog} [-h] {usage} [options]"
     parser.add_argument(
-        "words", nargs="+", metavar="NAME", help="as of 'virtual' or 'real'; say which, where it is both"
+        "words", nargs="+", metavar="NAME", help="as of 'virtual' or 'real', or a POP's; say which, where it is several"
     )
 
 
@@ -92,7 +92,7 @@ def _kind(words: Sequence[str]) -> tuple[Request, Sequence[str]]:
 def _named(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Request:
     request, rest = _kind(arguments.words)
     if len(rest) != 1:
-        parser.error("give one NAME, with 'real' or 'virtual' before it where it is both")
+        parser.error("give one NAME, with its kind before it where it is several")
     return {**request, "name": rest[0]}
 
 

@@ -10,11 +10,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-import attrs
-
 from appliance.balancing import Administrative, ClientRow, Operational, Override, VirtualRow, VirtualState
+from appliance.control.delivered import Delivered
 from appliance.control.subjects import Subject, Subjects
-from appliance.control.words import Row, client_place, virtual_place
+from appliance.control.words import Row, client_place, few, virtual_place
 from appliance.model import Address, NatPool, Transport
 from appliance.ports import Level, Pairs
 from appliance.shared import SharedState
@@ -45,6 +44,7 @@ class Carried:
         self._unix = unix
         self._absent = absent
         self._subjects = Subjects(state)
+        self._delivered = Delivered(state, unix)
 
     # -- lists -----------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,13 @@ class Carried:
         )
         chosen = heapq.nsmallest(limit, found, key=lambda row: row.name)
         overrides, now, unix = self._by_subject(), self._state.now(), self._unix()
-        return [server_row(row, overrides.get(f"server {row.name}", ()), now, unix) for row in chosen]
+        return [
+            {
+                **server_row(row, overrides.get(f"server {row.name}", ()), now, unix),
+                **self._delivered.checked(row.name),
+            }
+            for row in chosen
+        ]
 
     def clients(self, *, after: str = "", limit: int) -> list[Row]:
         """
@@ -121,7 +127,10 @@ class Carried:
 
     def overrides(self, *, limit: int) -> list[Row]:
         """What persons have changed, and what the file says of it; the first ones."""
-        return [attrs.asdict(each) for each in self._carrying.overrides()[:limit]]
+        return [
+            {name: getattr(each, name) for name in ("subject", "setting", "value", "configured")}
+            for each in itertools.islice(self._state.overrides.current(), limit)
+        ]
 
     # -- what is wrong ---------------------------------------------------------------------------------------------
 
@@ -133,10 +142,10 @@ class Carried:
         """
         found: list[str] = []
         if self._carrying.failing:
-            found = _few("server", self._failed_servers())
+            found = few("server", self._failed_servers(), MOST_NAMED)
             failed = [row.name for row in self._carrying.virtuals() if row.state is VirtualState.FAILED]
             why = "failed: nothing that is available to it takes new connections"
-            found += _few("virtual server", [(name, why) for name in failed])
+            found += few("virtual server", [(name, why) for name in failed], MOST_NAMED)
         now = self._state.now()
         rows = self._carrying.nat_pools()
         for config, transport, counts in rows:
@@ -210,10 +219,3 @@ def taken_out(override: Override) -> ClientRow:
 def place_of_client(row: ClientRow) -> tuple[tuple[str, int, int, bool], int, int]:
     """Where it stands in the list; :func:`client_place` says the same of text."""
     return virtual_place(row.virtual), int(row.client.network_address), row.client.prefixlen
-
-
-def _few(what: str, failed: Sequence[tuple[str, str]]) -> list[str]:
-    """An alarm for each of the first, and one for the rest."""
-    found = [f"{what} {name}: {why}" for name, why in failed[:MOST_NAMED]]
-    more = len(failed) - MOST_NAMED
-    return [*found, f"{more} more {what}s: failed; 'appliance {what.split()[0]}s' lists them"] if more > 0 else found

@@ -8,13 +8,15 @@ import dns.exception
 import dns.rcode
 import dns.rdatatype
 
+from appliance.control.choices import explain_choice
 from appliance.control.words import SOMEBODY, Row, asker_of
 from appliance.errors import RequestError
 from appliance.leasing import LeaseTable, Verdict
 from appliance.model import Asker, Site
 from appliance.naming import Answer, NeedsChoice, Question, answer, from_text, to_text
-from appliance.shared import SharedState, maximum_ttl
-from appliance.views import lease_row, ports_of
+from appliance.shared import SharedState, maximum_ttl, servers_of
+from appliance.shared.checking import server_subject
+from appliance.views import lease_row, measured_row, ports_of
 
 Wall = Callable[[float], float]
 
@@ -43,9 +45,11 @@ def explain(state: SharedState, unix: Wall, name: str, rdtype: str = "A", client
         rcode = dns.rcode.to_text(found.rcode)
         return {**said, "from": "zone", "rcode": rcode, "reason": reason, "records": records}
     if isinstance(found, NeedsChoice):
-        return {**said, "from": "choice", "owner": to_text(found.owner), "family": found.family}
+        asker = asker_of(client) if client else SOMEBODY
+        return {**said, **explain_choice(state, unix, found.owner, found.family, asker)}
     site = state.sites[found.site]
     said |= {"from": "lease", "site": site.name, "pool": site.pool or None, "keys": ports_of(site.keys)}
+    said |= {"now": unix(state.now()), "probed": _probed(state, unix, site)}
     pin = state.pins.of(site.name)
     if pin is not None and (pin.is_answered() or pin.static):
         outcome = "pinned" if pin.is_answered() else "refused"
@@ -53,6 +57,19 @@ def explain(state: SharedState, unix: Wall, name: str, rdtype: str = "A", client
         return {**said, "outcome": outcome, "address": str(pin.address), "ttl": ttl}
     asker = asker_of(client) if client else SOMEBODY
     return {**said, **_explain_lease(state, unix, site, state.tables()[site.pool], asker)}
+
+
+def _probed(state: SharedState, unix: Wall, site: Site) -> list[Row]:
+    """What checks say of its servers, and of those of its instances, as far as they have any."""
+    checking = state.network.checking
+    names = dict.fromkeys(server.name for server in servers_of(site) if checking.is_checked(server.name))
+    return [
+        {
+            "server": name,
+            **measured_row(checking.server(name), checking.checks(server_subject(name)), unix),
+        }
+        for name in names
+    ]
 
 
 def _explain_lease(state: SharedState, unix: Wall, site: Site, table: LeaseTable, asker: Asker) -> Row:

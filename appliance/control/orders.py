@@ -12,11 +12,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from appliance.balancing import Override
 from appliance.control.carried import Carried
-from appliance.control.subjects import REAL, VIRTUAL, Subject, Subjects
+from appliance.control.delivered import Delivered
+from appliance.control.subjects import POP, REAL, VIRTUAL, Subject, Subjects
 from appliance.control.words import Row, address_of, known, text
 from appliance.errors import BalancingError, JournalError, RequestError
+from appliance.events import Override
 from appliance.shared import SharedState
 
 IN_SERVICE, OUT_OF_SERVICE, DRAINING = "in-service", "out-of-service", "draining"
@@ -32,12 +33,13 @@ class Orders:
     Each method is one verb: it takes the request's JSON and returns what is answered, both plain dicts.  What it orders
     holds when it returns, and is on its way to the disk.
 
-    :param carried: makes the rows of what was ordered about.
+    :param carried: makes the rows of what was ordered about; ``delivered``: those of POPs.
     """
 
-    def __init__(self, state: SharedState, carried: Carried) -> None:
+    def __init__(self, state: SharedState, carried: Carried, delivered: Delivered) -> None:
         self._state = state
         self._carried = carried
+        self._delivered = delivered
         self._subjects = Subjects(state)
 
     def kept(self, answer: Row) -> Row | Deferred[Row]:
@@ -95,12 +97,12 @@ class Orders:
         return self._set(subject, settings)
 
     def in_service(self, request: Mapping[str, Any]) -> Row:
-        """``{name, kind?}``: it takes new connections again."""
-        return self._set(self._named(request), {"state": IN_SERVICE})
+        """``{name, kind?}``: it takes new connections again; a POP is answered again as far as it is up."""
+        return self._set(self._named(request, pops=True), {"state": IN_SERVICE})
 
     def out_of_service(self, request: Mapping[str, Any]) -> Row:
-        """``{name, kind?}``: it takes no new connections; those that exist go on."""
-        return self._set(self._named(request), {"state": OUT_OF_SERVICE})
+        """``{name, kind?}``: no new connections; those that exist go on.  A POP is answered no more, by this one."""
+        return self._set(self._named(request, pops=True), {"state": OUT_OF_SERVICE})
 
     def drain(self, request: Mapping[str, Any]) -> Row:
         """
@@ -149,19 +151,21 @@ class Orders:
         Port 0 is all ports of the bind id here, too.
         """
         known(request, "name", "kind", "setting")
-        subject, setting = self._either(request), self._setting(text(request, "setting", required=False))
-        mine = [each for each in self._state.carrying.overrides() if _is_about(each, subject)]
+        subject, setting = self._either(request, pops=True), self._setting(text(request, "setting", required=False))
+        mine = [each for each in self._state.overrides.current() if _is_about(each, subject)]
         wanted = [each for each in mine if setting in ("", each.setting)]
         if not wanted:
             changed = f"; changed are {', '.join(each.setting for each in mine)}" if mine and setting else ""
             what = f"{setting} of {subject.name}" if setting else subject.name
-            field = "setting" if setting else "name"
-            raise RequestError("not-found", f"{what}: nobody has changed it{changed}", field=field)
-        carrying, rows = self._state.carrying, []
+            message = f"{what}: nobody has changed it{changed}"
+            raise RequestError("not-found", message, field="setting" if setting else "name")
+        rows = []
         # What somebody made goes last, and all about it with it.
         for each in sorted(wanted, key=lambda override: override.setting == "made"):
-            if self._state.overrides.of(each.subject, each.setting) is not None:
-                carrying.override(each.subject, each.setting, None)
+            if subject.kind == POP:
+                self._state.network.forcing.order(subject.name, IN_SERVICE)
+            elif self._state.overrides.of(each.subject, each.setting) is not None:
+                self._state.carrying.override(each.subject, each.setting, None)
             rows.append(_changed(each.setting, each.configured, each.configured))
         return self._answered(subject, rows)
 
@@ -176,12 +180,12 @@ class Orders:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _named(self, request: Mapping[str, Any]) -> Subject:
+    def _named(self, request: Mapping[str, Any], *, pops: bool = False) -> Subject:
         known(request, "name", "kind")
-        return self._either(request)
+        return self._either(request, pops=pops)
 
-    def _either(self, request: Mapping[str, Any]) -> Subject:
-        return self._subjects.either(text(request, "name"), text(request, "kind", required=False))
+    def _either(self, request: Mapping[str, Any], *, pops: bool = False) -> Subject:
+        return self._subjects.either(text(request, "name"), text(request, "kind", required=False), pops=pops)
 
     def _tie(self, request: Mapping[str, Any], value: str) -> Row:
         known(request, "virtual", "real")
@@ -225,6 +229,9 @@ class Orders:
         return self._answered(subject, [row for row in rows if row["setting"] != "state"])
 
     def _set(self, subject: Subject, settings: Mapping[str, str], *, counts: bool = False) -> Row:
+        if subject.kind == POP:
+            self._state.network.forcing.order(subject.name, settings["state"])
+            return self._answered(subject, [_changed("state", settings["state"], IN_SERVICE)])
         return self._answered(subject, self._order(str(subject), settings), counts=counts)
 
     def _order(self, subject: str, settings: Mapping[str, str]) -> list[Row]:
@@ -249,19 +256,21 @@ class Orders:
         }
 
     def _rows(self, subject: Subject) -> list[Row]:
+        if subject.kind == POP:
+            return self._delivered.pops(name=subject.name)
         if subject.kind == REAL:
             return self._carried.servers_of(subject, limit=MOST_SHOWN)
         return self._carried.virtuals_of(subject, limit=MOST_SHOWN)
 
 
-def _changed(setting: str, value: str, configured: str) -> Row:
+def _changed(setting: str, value: str | None, configured: str | None) -> Row:
     return {"setting": setting, "value": value, "configured": configured}
 
 
 def _is_about(override: Override, subject: Subject) -> bool:
+    if subject.kind in (REAL, POP):
+        return override.subject == str(subject)
     kind, _, name = override.subject.partition(" ")
-    if subject.kind == REAL:
-        return (kind, name) == ("server", subject.name)
     return kind == "virtual" and subject.covers(name)
 
 

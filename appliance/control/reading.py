@@ -17,6 +17,7 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from appliance.control.carried import Carried
+from appliance.control.delivered import Delivered
 from appliance.control.explaining import explain
 from appliance.control.words import Row, address_of, in_seconds, is_number, place_of
 from appliance.errors import RequestError
@@ -76,6 +77,7 @@ class Reading:
     :param vitals: how busy machine and process are; None: nobody looks.
     :ivar refused: the errors of the last reload; none where it was taken over.
     :ivar carried: what is read of servers, virtual servers, clients and client NAT pools.
+    :ivar delivered: what is read of POPs, and of customers' names.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Reading:
         self._started_at = state.now()
         self.refused: list[str] = []
         self.carried = Carried(state, self.unix, lambda addresses: self._carrier().absent(addresses))
+        self.delivered = Delivered(state, self.unix)
 
     def unix(self) -> Callable[[float], float]:
         """From this process's clock to Unix time, as they stand to each other now."""
@@ -127,6 +130,7 @@ class Reading:
             "secondaries": self._transfers.rows(self.unix()) if self._transfers is not None else [],
             "now": self.unix()(state.now()),
             "alarms": self.alarms(),
+            "pops": self.delivered.standing(),
             "vitals": dict(self._vitals.figures()) if self._vitals is not None else {},
             "lag": dict(self._vitals.lag()) if self._vitals is not None else {},
             "journal": "failing" if state.failure is not None else "well",
@@ -162,7 +166,7 @@ class Reading:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"
                 found.append(f"{pin.address} of {pin.site} cannot be used yet: {why}")
-        return found + self.carried.alarms()
+        return found + self.carried.alarms() + self.delivered.alarms()
 
     # -- lists -----------------------------------------------------------------------------------------------------
 

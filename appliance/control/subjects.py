@@ -18,16 +18,17 @@ from appliance.errors import BalancingError, RequestError
 from appliance.model import UDP_KEYS, Address
 from appliance.shared import SharedState
 
-REAL, VIRTUAL = "real", "virtual"
-_PREFIXES = {REAL: "server ", VIRTUAL: "virtual "}
+REAL, VIRTUAL, POP = "real", "virtual", "pop"
+_PREFIXES = {REAL: "server ", VIRTUAL: "virtual ", POP: "pop "}
+_NAMES = {REAL: "a real server", VIRTUAL: "a virtual server", POP: "a POP"}
 
 
 @attrs.frozen
 class Subject:
     """
-    A server or virtual server that is there.
+    A server, virtual server or POP that is there.
 
-    :param kind: :data:`REAL` or :data:`VIRTUAL`.
+    :param kind: :data:`REAL`, :data:`VIRTUAL` or :data:`POP`.
     :param name: ``NAME``, or ``SITE:PORT[/udp]:BIND``.
     """
 
@@ -35,7 +36,7 @@ class Subject:
     name: str
 
     def __str__(self) -> str:
-        """As the balancing knows it."""
+        """As it is known to those who keep its overrides."""
         return _PREFIXES[self.kind] + self.name
 
     def covers(self, virtual: str) -> bool:
@@ -59,6 +60,13 @@ class Subjects:
         """:raises BalancingError: there is no such server, or the address is several."""
         return self._known(REAL, text)
 
+    def pop(self, text: str) -> Subject:
+        """:raises RequestError: there is no such POP."""
+        pops = self._state.network.pops.pops
+        if text not in pops:
+            raise RequestError("not-found", f"no POP '{text}'; there is {', '.join(pops) or 'none'}", field=POP)
+        return Subject(POP, text)
+
     def refuse_circle(self, text: str) -> None:
         """
         As the check of the configuration does.
@@ -80,14 +88,20 @@ class Subjects:
         """:raises RequestError: there is no such virtual server, or several hold the address."""
         return self._known(VIRTUAL, self.virtual_text(text))
 
-    def either(self, text: str, kind: str = "") -> Subject:
+    def either(self, text: str, kind: str = "", *, pops: bool = False) -> Subject:
         """
-        :param kind: :data:`REAL` or :data:`VIRTUAL`, where it is known.
-        :raises RequestError: there is neither, or both.
+        :param kind: :data:`REAL`, :data:`VIRTUAL` or :data:`POP`, where it is known.
+        :param pops: a POP may be meant.
+        :raises RequestError: there is none, or several.
         """
-        if kind not in ("", REAL, VIRTUAL):
-            raise RequestError("invalid", f"found '{kind}'; allowed: real or virtual", field="kind")
+        allowed = (REAL, VIRTUAL, POP) if pops else (REAL, VIRTUAL)
+        if kind not in ("", *allowed):
+            raise RequestError("invalid", f"found '{kind}'; allowed: {' or '.join(allowed)}", field="kind")
+        if kind == POP:
+            return self.pop(text)
         found: list[Subject] = []
+        if pops and not kind and text in self._state.network.pops.pops:
+            found.append(Subject(POP, text))
         problems: list[RequestError] = []
         for each, find in ((REAL, self.real), (VIRTUAL, self.virtual)):
             if kind in ("", each):
@@ -96,7 +110,9 @@ class Subjects:
                 except RequestError as problem:
                     problems.append(problem)
         if len(found) > 1:
-            message = f"{text} is a real and a virtual server; write 'real {text}' or 'virtual {text}'"
+            found.sort(key=lambda subject: allowed.index(subject.kind))
+            write = " or ".join(f"'{subject.kind} {text}'" for subject in found)
+            message = f"{text} is {' and '.join(_NAMES[subject.kind] for subject in found)}; write {write}"
             raise RequestError("ambiguous", message, field="name")
         if found:
             return found[0]

@@ -17,7 +17,7 @@ from appliance.control.reading import MOST_ROWS, Reading
 from appliance.errors import RequestError
 from appliance.naming import Answer, Question, from_text, to_text
 from appliance.shared import SharedState
-from appliance.views import as_table, explanation_text, for_people, order_text, status_text
+from appliance.views import as_table, explanation_text, for_people, order_text, pops_text, status_text
 
 
 class Verbs:
@@ -41,6 +41,8 @@ class Verbs:
             self.clients,
             self.connections,
             self.nat_pools,
+            self.pops,
+            self.delivery,
             self.explain,
             self.answer,
             self.release,
@@ -103,6 +105,15 @@ class Verbs:
     def nat_pools(self) -> None:
         """Each client NAT pool, and how many of its pairs are what."""
         self._table("nat-pools", self._reading.carried.nat_pools())
+
+    def pops(self) -> None:
+        """Each POP: who says that it is up, how near and how busy it is, and what was promised of it."""
+        delivered = self._reading.delivered
+        print(pops_text({"items": delivered.pops(), **delivered.standing()}, time.time()))
+
+    def delivery(self) -> None:
+        """Each customer's name, and what it would be answered with now."""
+        self._table("delivery", self._reading.delivered.delivery(limit=MOST_ROWS))
 
     def explain(self, name: str, rdtype: str = "A") -> None:
         """explain(name, type='A'): what would be answered now, and every number behind it; changes nothing."""

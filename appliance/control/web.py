@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.server import Site as WebSite
 
 from appliance.control.changing import Changing
+from appliance.control.delivered import MOST_NAMES
 from appliance.control.orders import Orders
 from appliance.control.reading import MOST_ROWS, Reading
 from appliance.control.words import is_number
@@ -63,6 +64,10 @@ class Api(Resource):
             "clients": lambda p: paged(reading.carried.clients, p, lambda row: f"{row['virtual']} {row['client']}"),
             "connections": lambda p: paged(reading.connections, p, lambda row: str(row["number"])),
             "nat-pools": lambda _: listed(reading.carried.nat_pools()),
+            "pops": lambda _: {**listed(reading.delivered.pops()), **reading.delivered.standing()},
+            "delivery": lambda p: paged(
+                reading.delivered.delivery, p, lambda row: f"{row['customer']} {row['name']}", MOST_NAMES
+            ),
             "history": self._history,
             "explain": lambda p: reading.explain(needed(p, "name"), p.get("type", "A"), p.get("client", "")),
         }
@@ -145,12 +150,15 @@ def listed(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def paged(
-    read: Callable[..., list[dict[str, Any]]], given: Parameters, place: Callable[[dict[str, Any]], str]
+    read: Callable[..., list[dict[str, Any]]],
+    given: Parameters,
+    place: Callable[[dict[str, Any]], str],
+    most: int = MOST_ROWS,
 ) -> dict[str, Any]:
-    """A part of a list: ``next`` is the ``after`` of the request for the part after it."""
-    wanted = given.get("limit", str(MOST_ROWS))
-    if not is_number(wanted) or not 1 <= int(wanted) <= MOST_ROWS:
-        raise RequestError("invalid", f"'{wanted}' is no limit; allowed: 1 to {MOST_ROWS}", field="limit")
+    """A part of a list, of ``most`` rows at most: ``next`` is the ``after`` of the request for the part after it."""
+    wanted = given.get("limit", str(most))
+    if not is_number(wanted) or not 1 <= int(wanted) <= most:
+        raise RequestError("invalid", f"'{wanted}' is no limit; allowed: 1 to {most}", field="limit")
     rows = read(after=given.get("after", ""), limit=int(wanted) + 1)
     more = len(rows) > int(wanted)
     rows = rows[: int(wanted)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Any
 
@@ -13,6 +13,25 @@ Row = dict[str, Any]
 
 SOMEBODY = Asker(IPv4Address(0), Proof.NONE)
 """Who sends a datagram without a cookie, from a network of which nothing is known."""
+
+LISTS = {
+    "server": ("servers: failed", "servers"),
+    "virtual server": ("virtual servers: failed", "virtuals"),
+    "pop": ("POPs: down", "pops"),
+    "delivery": ("deliveries: not as wanted", "delivery"),
+}
+"""By what an alarm is about: how many more are worded, and which list has them all."""
+
+WHYS = {
+    "best": "the best",
+    "absent": "nobody has an address of this family, or those who have are down and others are not",
+    "full": "all that are up are as good as full",
+    "all": "all are down, and all are answered",
+    "last-good": "all are down, and what was answered last is answered",
+    "empty": "all are down, and nothing is answered",
+    "backup": "all are down, and the backup is answered",
+}
+"""What stands behind an answer, by :class:`appliance.delivery.Why`."""
 
 
 def known(request: Mapping[str, Any], *fields: str) -> None:
@@ -78,3 +97,14 @@ def client_place(after: str) -> tuple[tuple[str, int, int, bool], int, int]:
 
 def in_seconds(row: Row) -> Row:
     return {**row, "from": row["from"] / 1000, "until": row["until"] / 1000}
+
+
+def few(what: str, wrong: Sequence[tuple[str, str]], most: int) -> list[str]:
+    """
+    An alarm for each of the first, and one for the rest.
+
+    :param what: they are; ``wrong``: name, and what is wrong with it.
+    """
+    found = [f"{what} {name}: {why}" for name, why in wrong[:most]]
+    more = len(wrong) - most
+    return [*found, f"{more} more {LISTS[what][0]}; 'appliance {LISTS[what][1]}' lists them"] if more > 0 else found

@@ -24,7 +24,15 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "servers": (
         *("server", "address", "state", "weight", "share", "connections", "opening", "max", "ditched", "total"),
-        *("backup", "response", "retried_in", "failure"),
+        *("backup", "response", "retried_in", "failure", "measured", "latency", "load", "checks"),
+    ),
+    "pops": (
+        *("pop", "address", "state", "by", "measured", "latency", "http", "ftp", "cpu", "memory", "connections"),
+        *("lag", "promised", "others", "limit", "kappa", "heard", "checks"),
+    ),
+    "delivery": (
+        *("customer", "name", "kind", "rule", "a", "a_why", "a_ttl", "aaaa", "aaaa_why", "aaaa_ttl"),
+        *("questions", "answers", "over"),
     ),
     "clients": ("client", "virtual", "by", "state", "ends_in"),
     "nat-pools": (
@@ -57,6 +65,10 @@ def _shown(what: str, row: Mapping[str, Any], column: str, now: float) -> object
             return row["bind_id"]
         case ("servers", "state"):
             return _states(row)
+        case ("pops", _):
+            return _of_pops(row, column, now)
+        case ("servers", "measured" | "latency" | "load" | "checks"):
+            return _of_checks(row, column, now)
         case ("virtuals" | "servers" | "clients", _):
             return beside(_of_balancing(what, row, column, now), row, _SETTINGS.get((what, column), column))
         case ("nat-pools", "for"):
@@ -89,6 +101,79 @@ def _of_balancing(what: str, row: Mapping[str, Any], column: str, now: float) ->
         case ("servers", "retried_in"):
             return span(row["retried_at"] - now) if row["retried_at"] is not None else "-"
     return _word(row.get(column))
+
+
+def _of_pops(row: Mapping[str, Any], column: str, now: float) -> object:
+    load, ledger = row["load"] or {}, row["ledger"] or {}
+    match column:
+        case "pop":
+            return f"{row['pop']} (own)" if row["own"] else row["pop"]
+        case "state" if row["configured"]:
+            return f"{row['state']} (file: {row['configured']['state']})"
+        case "http" | "ftp":
+            return milliseconds(row[column])
+        case "cpu" | "memory":
+            return "-" if load.get(column) is None else f"{load[column]:.0%}"
+        case "connections":
+            most = load.get("capacity") or ledger.get("capacity")
+            return amount(load.get(column)) + (f"/{amount(most)}" if most else "")
+        case "lag":
+            return milliseconds(load.get(column))
+        case "promised" | "others" | "limit":
+            return amount(ledger.get(column))
+        case "kappa":
+            return f"{ledger[column]:.2f}" if ledger else "-"
+        case "heard":
+            return "-" if row["heard_at"] is None else f"{span(now - row['heard_at'])} ago"
+        case "latency" | "checks":
+            return _of_checks(row, column, now)
+    return _word(row.get(column))
+
+
+def _of_checks(row: Mapping[str, Any], column: str, now: float) -> object:
+    match column:
+        case "latency":
+            return milliseconds(row["latency"])
+        case "load":
+            return load_text(row["load"])
+        case "checks":
+            return checks_text(row, now) if row["checks"] else "-"
+    return _word(row["measured"])
+
+
+def checks_text(row: Mapping[str, Any], now: float) -> str:
+    """
+    ``web ok 0.4s ago, mail application status: 421 0.1s ago``: what each check has found last.
+
+    :param row: of a server, POP or candidate, with its ``checks``.
+    """
+    whose = row.get("pop") or row.get("candidate") or ""
+    shown = []
+    for check in row["checks"]:
+        result = "not yet" if check["result"] is None else "ok" if check["ok"] else check["result"]
+        ago = f" {span(now - check['heard_at'])} ago" if check["heard_at"] is not None else ""
+        shown.append(f"{check['probe'].removeprefix(f'{whose}.')} {result}{ago}")
+    return ", ".join(shown) or "no checks"
+
+
+def load_text(load: Mapping[str, float | None] | None) -> str:
+    """``cpu 12%, memory 34%, 57 connections, lag 1.2ms``, as far as it is said."""
+    if load is None:
+        return "-"
+    parts = [f"{name} {load[name]:.0%}" for name in ("cpu", "memory") if load[name] is not None]
+    parts += [f"{amount(load['connections'])} connections"] if load["connections"] is not None else []
+    parts += [f"lag {milliseconds(load['lag'])}"] if load["lag"] is not None else []
+    return ", ".join(parts) or "-"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """``12.3ms``."""
+    return "-" if seconds is None else f"{seconds * 1000:.1f}ms"
+
+
+def amount(value: float | None) -> str:
+    """``57``, ``3.2``: of connections, to a tenth."""
+    return "-" if value is None else f"{value:.1f}".removesuffix(".0")
 
 
 def _states(row: Mapping[str, Any]) -> str:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from appliance.views.choices import choice_text, probed_text
 from appliance.views.people import for_people, span
 from appliance.views.table import as_table
 
 MOST_OVERRIDES = 20
 """That people are shown in the status."""
+
+STANDINGS = {
+    "agreed": "agreed",
+    "alone-kept": "ALONE: what was last agreed on counts",
+    "alone-all": "ALONE: all configured POPs are answered",
+}
+"""What a table of POPs rests on."""
 
 
 def status_text(status: Mapping[str, Any]) -> str:
@@ -33,6 +41,17 @@ def status_text(status: Mapping[str, Any]) -> str:
         if status[title]:
             lines.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in status[title].items()))
     return "\n".join(lines)
+
+
+def pops_text(found: Mapping[str, Any], now: float) -> str:
+    """
+    Whose word counts, and the POPs.
+
+    :param found: the API's list; ``now``: Unix time.
+    """
+    believed, doubted = (" ".join(found[key]) or "nobody" for key in ("believed", "doubted"))
+    top = f"{STANDINGS[found['standing']]}; believed: {believed}; doubted: {doubted}"
+    return f"{top}\n{as_table(for_people('pops', found['items'], now))}"
 
 
 def vitals_text(figures: Mapping[str, float | None], lag: Mapping[str, float | None]) -> str:
@@ -77,7 +96,7 @@ def order_text(found: Mapping[str, Any], now: float) -> str:
             lines.append(f"{found['name']}: {row['setting']} {row['value']}, as in the file")
     if found["connections"] is not None:
         lines.append(f"{found['name']}: {left_text(found['connections'])}")
-    what = "servers" if found["kind"] == "real" else "virtuals"
+    what = {"real": "servers", "pop": "pops"}.get(found["kind"], "virtuals")
     return "\n".join(lines) if lines else as_table(for_people(what, found["items"], now))
 
 
@@ -108,9 +127,7 @@ def explanation_text(found: Mapping[str, Any]) -> str:
         why = f": {found['reason']}" if found["reason"] else ", from the zone"
         return "\n".join([*lines, f"  {found['rcode']}{why}", *(f"  {text}" for text in found["records"])])
     if found["from"] == "choice":
-        return "\n".join(
-            [*lines, f"  chosen for each answer, as {found['owner']}, among IPv{found['family']} addresses"]
-        )
+        return "\n".join([*lines, *choice_text(found)])
     lines.append(f"  leases as {found['site']} from pool {found['pool']}, for {' '.join(found['keys'])}")
     answer = f"{found['address']} TTL {found['ttl']}" if found["address"] else "no address yet"
     lines.append(f"  {found['outcome']}: {answer}")
@@ -128,4 +145,5 @@ def explanation_text(found: Mapping[str, Any]) -> str:
             f" {row['unused_renewals']} unused renewals"
             for row in found["leases"]
         ]
+    lines += [f"  server {probed_text(row, found['now'])}" for row in found["probed"]]
     return "\n".join(lines)

@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Any, cast
+from urllib.parse import quote
 
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.control import Changing, Reading, api_factory
+from appliance.control.delivered import MOST_NAMES
 from appliance.control.reading import Carrier
 from appliance.control.web import ORDERS
 from appliance.model import Endpoint, Transport
 from appliance.nat import Counters, Flow
+from tests.control import network
 from tests.control.world import MAIL, WWW, World
 
 COUNT = 2500
@@ -72,7 +75,7 @@ class LateReactor:
 class Api:
     """What a client of the control socket has."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World | network.World) -> None:
         reading = Reading(
             world.state,
             name="ams1",
@@ -120,6 +123,27 @@ class ApiTests(SynchronousTestCase):
             found = self.get(what)
             self.assertTrue(found["items"][0][key])
             self.assertIsNone(found["next"])
+
+    def test_pops_and_deliveries(self) -> None:
+        """Lists, also where there are none; the former says whose word counts."""
+        found = self.get("pops")
+        self.assertEqual((found["items"], found["next"], found["standing"]), ([], None, "agreed"))
+        self.assertEqual(self.get("delivery"), {"items": [], "next": None})
+        api = Api(network.World())
+        self.addCleanup(api.stop)
+        _, found = api.ask("GET", "pops")
+        self.assertEqual([row["pop"] for row in found["items"]], ["ams", "fra", "nyc"])
+        _, first = api.ask("GET", "delivery?limit=3")
+        _, second = api.ask("GET", f"delivery?after={quote(first['next'])}")
+        self.assertEqual([len(part["items"]) for part in (first, second)], [3, 1])
+        self.assertEqual(api.ask("GET", f"delivery?limit={MOST_NAMES + 1}")[0], 400)
+        _, found = api.ask("GET", "explain?name=img.example.test&client=198.51.100.7")
+        self.assertEqual((found["from"], len(found["candidates"])), ("choice", 3))
+        status, found = api.ask("POST", "out-of-service", {"name": "fra"})
+        self.assertEqual((status, found["items"][0]["by"]), (200, "forced"))
+        _, found = api.ask("GET", "status")
+        self.assertEqual(found["pops"]["standing"], "agreed")
+        self.assertEqual([row["subject"] for row in found["overrides"]], ["pop fra"])
 
     def test_connections(self) -> None:
         """In parts too, and their count costs none of them."""

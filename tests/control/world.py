@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from appliance.balancing import Decision, Refused, Route, Ticket, Turned, Wait
 from appliance.control.carried import Carried
+from appliance.control.delivered import Delivered
 from appliance.control.orders import Orders
 from appliance.errors import RequestError
 from appliance.events import Event, Recovered
@@ -82,7 +83,8 @@ class World:
         self.spare = spare
         self.configure(*sites)
         self.carried = Carried(self.state, lambda: lambda instant: instant + UNIX)
-        self.orders = Orders(self.state, self.carried)
+        self.delivered = Delivered(self.state, lambda: lambda instant: instant + UNIX)
+        self.orders = Orders(self.state, self.carried, self.delivered)
 
     def configure(self, *sites: Site, recovered: Recovered | None = None) -> None:
         named = {site.name: site for site in sites}
