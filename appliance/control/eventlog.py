@@ -1,4 +1,4 @@
-"""One log line for each change of a lease, a server or a client; docs/events.rst lists the names."""
+"""One log line for each change of a lease, a server, a client or a POP; docs/events.rst lists the names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from appliance.balancing.events import (
     VirtualEvent,
     VirtualFailed,
 )
+from appliance.control.words import WHYS
+from appliance.delivery.events import DeliveryDown, DeliveryEvent, DeliveryUp
 from appliance.events import (
     AddressAdded,
     AddressDeclined,
     AddressEvent,
     AddressFreed,
     AddressRemoved,
+    ChoiceChanged,
     Event,
     LeaseBound,
     LeaseDraining,
@@ -43,6 +46,15 @@ from appliance.events import (
     PoolEvent,
     PoolExhausted,
     Unpinned,
+)
+from appliance.health import (
+    PopsAgreed,
+    PopsAlone,
+    SubjectDown,
+    SubjectEvent,
+    SubjectFlapping,
+    SubjectForced,
+    SubjectUp,
 )
 
 _LINES: dict[type[Event], tuple[str, str]] = {
@@ -59,8 +71,11 @@ _LINES: dict[type[Event], tuple[str, str]] = {
     Override: ("override-set", "{event}: {subject}: {setting} is {value}; the file says {configured}"),
 }
 _TAKEN_BACK = ("override-ended", "{event}: {subject}: {setting} is as configured, {configured}: {reason}")
-_SILENT = (LeaseExtended,)
-"""A busy site has one of these every few periods; nothing has changed that a person would look for."""
+_SILENT = (LeaseExtended, ChoiceChanged)
+"""
+A busy site has one of the former every few periods, a customer's names one of the latter whenever somebody else is the
+best; nothing has changed that a person would look for.
+"""
 
 _ALARMS: dict[type[Event], tuple[str, str]] = {
     AddressDeclined: (
@@ -73,9 +88,9 @@ _ALARMS: dict[type[Event], tuple[str, str]] = {
 _INFO, _WARN, _ERROR = LogLevel.info, LogLevel.warn, LogLevel.error
 
 _BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
-    ServerFailed: ("server-failed", "{event}: {server}, {why}; {then}", _ERROR),
+    ServerFailed: ("server-failed", "{event}: {server}, {why}; {then}{more}", _ERROR),
     ServerTested: ("server-tested", "{event}: {server} gets one connection, which decides", _INFO),
-    ServerBack: ("server-back", "{event}: {server} takes new connections again: {reason}", _INFO),
+    ServerBack: ("server-back", "{event}: {server} takes new connections again: {reason}{more}", _INFO),
     ServerDrained: ("server-drained", "{event}: {server} has no connection left", _INFO),
     VirtualFailed: (
         "virtual-failed",
@@ -87,13 +102,29 @@ _BALANCING: dict[type[Event], tuple[str, str, NamedConstant]] = {
     ClientAssigned: ("client-assigned", "{event}: {client} to instance {bind_id} of {site}: {reason}{more}", _INFO),
     ClientReleased: ("client-released", "{event}: {client} from instance {bind_id} of {site}{more}", _INFO),
 }
+_NETWORK: dict[type[Event], tuple[str, str, NamedConstant]] = {
+    SubjectDown: ("subject-down", "{event}: {subject}{forced}: {reason}{more}", _ERROR),
+    SubjectUp: ("subject-up", "{event}: {subject} after {for_seconds} s{forced}: {reason}{more}", _INFO),
+    SubjectFlapping: ("subject-flapping", "{event}: {subject} goes up and down, {flaps} times lately{more}", _WARN),
+    SubjectForced: ("subject-forced", "{event}: {subject} counts as {state}, {by}", _INFO),
+    PopsAlone: ("pops-alone", "{event}: more than half of the others seem to be down{doubted}; {then}", _ERROR),
+    PopsAgreed: ("pops-agreed", "{event}: believed are {observers}", _INFO),
+    DeliveryDown: ("delivery-down", "{event}: {names} of {customer}: {why}{more}", _ERROR),
+    DeliveryUp: ("delivery-up", "{event}: {names} of {customer} are answered as they should be{more}", _INFO),
+}
 
 _BY_STRANGERS = (QueueFull, ClientAssigned, ClientReleased)
 """Many clients together can cause these as often as they like."""
 MOST_A_MINUTE = 10
 """Of the lines of one kind that strangers can cause."""
-_BY_CROWDS = (VirtualFailed, VirtualBack)
-"""As many as share a server have these at one instant, and the reactor would do nothing but write for long."""
+_BY_CROWDS = (
+    *(ServerFailed, ServerBack, VirtualFailed, VirtualBack),
+    *(SubjectDown, SubjectUp, SubjectFlapping, DeliveryDown, DeliveryUp),
+)
+"""
+As many as share a server, a switch or a POP have these at one instant, and the reactor would do nothing but write for
+long.
+"""
 MOST_AT_ONCE = 20
 """Of the lines of one kind, within a second: a millisecond of work.  Alarms and lists have them all."""
 
@@ -139,8 +170,12 @@ class EventLog:
         }
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, SubjectDown | SubjectUp) and event.subject.startswith("server "):
+            return  # the balancing says it, and what follows: server-failed, server-back
         if type(event) in _BALANCING:
-            self._balancing(event)
+            self._rationed(event, *_BALANCING[type(event)], _fields(event))
+        elif type(event) in _NETWORK:
+            self._rationed(event, *_NETWORK[type(event)], _of_network(event))
         elif not isinstance(event, _SILENT):
             self._lease(event)
 
@@ -170,13 +205,12 @@ class EventLog:
         write = self._log.warn if alarm else self._log.info
         write(line, event=name, **fields)
 
-    def _balancing(self, event: Event) -> None:
+    def _rationed(self, event: Event, name: str, line: str, level: NamedConstant, fields: Mapping[str, object]) -> None:
         ration = self._rations.get(type(event))
         if ration is not None and not ration.allows(event.at):
             return
-        name, line, level = _BALANCING[type(event)]
         more = ration.more() if ration is not None else ""
-        self._log.emit(level, line, event=name, more=more, **_fields(event))
+        self._log.emit(level, line, event=name, more=more, **fields)
 
 
 def _fields(event: Event) -> Mapping[str, object]:
@@ -199,4 +233,31 @@ def _fields(event: Event) -> Mapping[str, object]:
         fields |= {"site": event.site, "bind_id": event.bind_id, "client": str(event.client)}
     if isinstance(event, ServerFailed | ServerBack | ClientAssigned):
         fields["reason"] = event.reason
+    return fields
+
+
+def _of_network(event: Event) -> Mapping[str, object]:
+    """The same about POPs, checks and customers' answers."""
+    fields: dict[str, object] = {}
+    if isinstance(event, SubjectEvent):
+        fields["subject"] = event.subject
+    if isinstance(event, SubjectDown | SubjectUp):
+        forced = event.forced
+        fields |= {"reason": event.reason, "forced": f" (by hand it is {forced.value})" if forced is not None else ""}
+    if isinstance(event, SubjectUp):
+        fields["for_seconds"] = round(event.after, 1)
+    if isinstance(event, SubjectFlapping):
+        fields["flaps"] = round(event.flaps, 1)
+    if isinstance(event, SubjectForced):
+        by_hand = event.forced is not None
+        fields |= {"state": "up" if event.up else "down", "by": "by hand" if by_hand else "as it is measured"}
+    if isinstance(event, PopsAlone):
+        fields["doubted"] = f", also to {', '.join(event.doubted)}" if event.doubted else ""
+        fields["then"] = "all configured POPs are answered" if event.everything else "what was last agreed on counts"
+    if isinstance(event, PopsAgreed):
+        fields["observers"] = ", ".join(event.observers)
+    if isinstance(event, DeliveryEvent):
+        fields |= {"customer": event.customer, "names": event.names}
+    if isinstance(event, DeliveryDown):
+        fields |= {"reason": event.reason, "why": WHYS[event.reason]}
     return fields
