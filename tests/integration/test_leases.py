@@ -22,7 +22,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from tests.integration.process import ROOT, Running, dig, free_port, own_address, until
+from tests.integration.process import ROOT, Running, dig, free_port, own_address, own_subnet, until
 
 ZONE = "@ 60 SOA ns1 h 1 7200 3600 1209600 5\\n@ 60 NS ns1\\nns1 60 A 127.0.0.1\\n"
 OPEN = "pressure: {cookie: 1.0, tcp: 1.0, reputation: 1.0}"
@@ -74,7 +74,7 @@ class LeaseCase(TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.dns = own_address()
         self.dns_port = free_port(self.dns)
-        self.network = own_address().rsplit(".", 1)[0]
+        self.network = own_subnet()
         self.port = free_port(f"{self.network}.1")
         self.running: Running | None = None
 
