@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
@@ -307,4 +308,4 @@ class Model(RuleBasedStateMachine):
 
 class ModelTests(SynchronousTestCase):
     def test_balancer(self) -> None:
-        run_state_machine_as_test(Model)
+        run_state_machine_as_test(Model, settings=settings(max_examples=max(200, settings().max_examples)))
