@@ -1,10 +1,11 @@
 # make run    the demonstration, from a fresh checkout on
-# make test   every check: ruff, mypy, all tests; under ten minutes
+# make test   every check: ruff, mypy, all tests, these in JOBS=2 processes; under ten minutes
 # make soak   the long tests, bounded; make fuzz: hypothesis without bounds, for an hour or so
 # make bench  benchmarks side by side with the peers that are installed
 # make docs   the documentation as HTML; make lint: ruff and mypy alone; make clean
 
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/installed
 TRIAL := PYTHONPATH=. $(BIN)/python -m twisted.trial --temp-directory=_trial_temp
@@ -22,7 +23,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 trial: $(STAMP)
-	$(TRIAL) tests
+	$(TRIAL) --jobs=$(JOBS) tests
 
 soak: $(STAMP)
 	APPLIANCE_SOAK=1 $(TRIAL) tests.soak

@@ -180,6 +180,15 @@ def dns_latency(port: int, seconds: float, rate: int = 500) -> tuple[float, floa
     return statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process and its children have used of processors so far."""
+    used = 0.0
+    for each in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
+        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
 def resident_bytes(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):

@@ -2,7 +2,8 @@
 The tests, laid out like ``appliance/``.
 
 ``tests.fakes`` has what stands in for the network and the clock; ``tests/integration`` uses real sockets.  The
-hypothesis profile is ``ci`` (the same examples every time) unless HYPOTHESIS_PROFILE says ``fuzz``.
+hypothesis profile is ``ci`` (the same examples every time, but that hypothesis also tries literals of the modules that
+are loaded, so that what ran before in a process counts) unless HYPOTHESIS_PROFILE says ``fuzz``.
 """
 
 import os

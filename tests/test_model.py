@@ -307,7 +307,7 @@ class HastyModel(Model):
 
 # Hypothesis explains what it found by running it again and again, which takes minutes here.
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
-SETTINGS = settings(max_examples=max(300, settings().max_examples), phases=PHASES)
+SETTINGS = settings(max_examples=max(200, settings().max_examples), phases=PHASES)
 
 
 class ModelTests(SynchronousTestCase):

@@ -308,4 +308,4 @@ class Model(RuleBasedStateMachine):
 
 class ModelTests(SynchronousTestCase):
     def test_balancer(self) -> None:
-        run_state_machine_as_test(Model, settings=settings(max_examples=200, stateful_step_count=50))
+        run_state_machine_as_test(Model, settings=settings(max_examples=max(200, settings().max_examples)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -115,9 +116,13 @@ class MessageTests(SynchronousTestCase):
 
     @FUZZ
     @given(st.text(min_size=1))
+    @example("full")
+    @example("./texts/go")
     def test_any_text(self, written: str) -> None:
-        """Whatever it is, it is said as it stands, or a fault."""
+        """Whatever it is, it is said as it stands, or what is in the file that it names, or a fault."""
+        file = os.path.join(self.folder, written)
+        said = Path(file).read_bytes() if os.path.isfile(file) else written.encode()
         quoted = '"' + "".join(f"\\U{ord(character):08x}" for character in written) + '"'
         text = self.text(quoted)
         if not faults(text, self.folder):
-            self.assertIn(self.answer(quoted), (written.encode(), Refusal.CLOSE, Refusal.RESET))
+            self.assertIn(self.answer(quoted), (said, Refusal.CLOSE, Refusal.RESET))

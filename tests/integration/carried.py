@@ -157,10 +157,6 @@ class CarriedCase(LeaseCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def told(self, what: str, **parameters: str) -> list[dict[str, Any]]:
-        """As :meth:`rows`, without a process for it."""
-        return Control(str(self.folder / "state/control.sock")).items(what, **parameters)
-
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = Control(str(self.folder / "state/control.sock")).get("status")
         return found

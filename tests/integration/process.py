@@ -27,13 +27,52 @@ PATIENCE = 30.0
 
 Result = TypeVar("Result")
 
-_blocks = itertools.count(os.getpid() % 200 * 250)
+
+def _claim() -> tuple[int, socket.socket]:
+    """
+    A number that is this process's alone while it lives, among all that run tests on this host.
+
+    ``make test`` runs two, and somebody may test another checkout beside.  Claimed is the name of an abstract socket,
+    for that goes with the process however it ends; a number made of the process's own might be another's too.
+
+    :return: 0 to 126, and what holds it.
+    """
+    for number in range(127):
+        holder = socket.socket(socket.AF_UNIX)
+        try:
+            holder.bind(f"\0appliance's tests {number}")
+        except OSError:
+            holder.close()
+        else:
+            return number, holder
+    raise AssertionError("127 processes run tests on this host already")
+
+
+_number, _holder = _claim()
+_addresses, _subnets, _ports = itertools.count(), itertools.count(), itertools.count()
+
+OWN = f"127.{128 + _number}"
+"""The first two numbers of the loopback addresses that no other process's tests use."""
 
 
 def own_address() -> str:
-    """A loopback address that no other test of this run uses, so that no port of ours is taken."""
-    number = next(_blocks) % 60000
-    return f"127.{1 + number // 250 % 250}.{50 + number % 200}.{1 + number % 250}"
+    """A loopback address that no other test uses, so that no port of ours is taken; one after the other is far off."""
+    number = next(_addresses) % 25_000
+    return f"{OWN}.{number % 100}.{1 + number // 100}"
+
+
+def own_subnet() -> str:
+    """The first three numbers of addresses of which :func:`own_address` gives none, and that no test had of late."""
+    return f"{OWN}.{100 + next(_subnets) % 100}"
+
+
+def own_port() -> int:
+    """
+    A port that no other process's tests use, for an address that they do: ``::1``, or all.
+
+    It is not one of those that the kernel gives to whoever asks for any.
+    """
+    return 10_000 + 64 * _number + next(_ports) % 64
 
 
 def free_port(address: str) -> int:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.integration.crowd import Crowd
-from tests.integration.process import free_port, own_address
+from tests.integration.process import free_port, own_address, own_subnet
 
 ZONE = "@ 60 SOA ns1 h 1 7200 3600 1209600 5\\n@ 60 NS ns1\\nns1 60 A 127.0.0.1\\n"
 
@@ -20,7 +20,7 @@ class SharedSetting:
     def __init__(self, sites: int, addresses: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="appliance-test-"))
         self.file = self.folder / "appliance.yaml"
-        self.leased = own_address().rsplit(".", 1)[0]
+        self.leased = own_subnet()
         self.addresses = addresses
         self.resolver = own_address()
         self.port = free_port(f"{self.leased}.1")

@@ -30,11 +30,15 @@ from appliance.shared.carrying import Carrying
 from appliance.shared.overrides import Overrides
 from appliance.shared.telling import Telling
 from appliance.store import MemoryJournal
+from tests.integration.process import OWN
 
 Result = TypeVar("Result")
 
-LEASED = IPv4Address("127.0.101.1")
-ORIGIN = IPv4Address("127.0.101.200")
+LEASED = IPv4Address(f"{OWN}.201.1")
+ORIGIN = IPv4Address(f"{OWN}.201.200")
+NEXT_NETWORK = IPv4Address(f"{OWN}.202.100")
+POOLED = IPv4Address(f"{OWN}.203.1")
+"""Like the others no other process's; :func:`tests.integration.process.own_subnet` gives none of them."""
 _PATIENCE = 20.0
 
 

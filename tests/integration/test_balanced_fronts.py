@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from tests.integration.balanced import BalancedCase
-from tests.integration.process import PATIENCE, free_port, own_address, tool, until
+from tests.integration.process import PATIENCE, free_port, own_address, own_port, tool, until
 
 GENERAL, PREFERRED, UNWELCOME = "127.0.0.1", "127.0.0.11", "127.0.0.66"
 MESSAGE = "HTTP/1.0 403 Forbidden\r\n\r\nNot you."
@@ -165,7 +165,7 @@ class BehindFrontEndsTests(ProxyCase):
         """Names IPv4 clients by IPv6 addresses that stand for theirs; they are who they are."""
         places = []
         for words in ("send-proxy", "send-proxy-v2"):
-            port = free_port("127.0.0.1")
+            port = own_port()
             self.add_front(words, f":::{port} v4v6")
             places.append(f"127.0.0.1:{port}")
         self.start_fronts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from tests.integration.balanced import BalancedCase, reset, said_to
-from tests.integration.process import own_address, until
+from tests.integration.process import own_address, own_subnet, until
 
 TCP, UDP = {"transport": "tcp"}, {"transport": "udp"}
 
@@ -15,7 +15,7 @@ class PoolCase(BalancedCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.network = own_address().rsplit(".", 1)[0]
+        self.network = own_subnet()
         self.alpha = self.origin("alpha")
         self.site |= {"servers": ["alpha"], "client_nat": "snat"}
         self.pool: dict[str, object] = {

@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from appliance.commands.socket import Control
+from tests.integration.carried import LASTING
 from tests.integration.process import ROOT, own_address, tool, until
-from tests.integration.test_leases import OPEN, PERIOD, ZONE, Echo, LeaseCase
+from tests.integration.test_leases import ZONE, Echo, LeaseCase
 
 SITE = "www.example.test"
 MESSAGE = "You are not welcome here."
@@ -21,7 +22,7 @@ MESSAGE = "You are not welcome here."
 CONFIGURATION = """
 appliance: {{state_directory: state, stop_timeout: 0s}}
 dns: {{listen: ['{dns}'], rate_limit: {{responses_per_second: 0}}, zones: {{example.test: {{records: "{zone}"}}}}}}
-pools: {{public: {{addresses: [{leased}], {period}, {open}}}}}
+pools: {{public: {{addresses: [{leased}], {lasting}}}}}
 servers:
   alpha: {{address: {alpha.address}, port: {alpha.port}, threshold: 1, retries: 1, retry_after: 500ms{alpha_more}}}
   beta: {{address: {beta.address}, port: {beta.port}}}
@@ -49,8 +50,7 @@ class ControlCase(LeaseCase):
             dns=f"{self.dns}:{self.dns_port}",
             zone=ZONE,
             leased=self.address(1),
-            period=PERIOD,
-            open=OPEN,
+            lasting=LASTING,
             port=self.port,
             message=MESSAGE,
             alpha=self.alpha,

@@ -25,6 +25,7 @@ from appliance.nat.proxyheader import read
 from tests.integration.sockets import (
     LEASED,
     ORIGIN,
+    POOLED,
     NatCase,
     free_port,
     in_thread,
@@ -38,8 +39,8 @@ CLIENTS = IPv4Network("127.0.0.0/8")
 UNWELCOME = Instance(bind_id=2, name="unwelcome", clients=(CLIENTS,))
 SNAT = NatPool(
     name="snat",
-    first=IPv4Address("127.0.109.1"),
-    last=IPv4Address("127.0.109.1"),
+    first=POOLED,
+    last=POOLED,
     netmask=IPv4Address("255.255.255.255"),
     first_port=20000,
     last_port=20001,
@@ -368,7 +369,7 @@ class Sources(BalancingCase):
         clients = [self.connect(site) for _ in range(2)]
         servers = [await self.accept(origin) for _ in range(2)]
         seen = {server.getpeername() for server in servers}
-        self.assertEqual(seen, {("127.0.109.1", 20000), ("127.0.109.1", 20001)})
+        self.assertEqual(seen, {(str(POOLED), 20000), (str(POOLED), 20001)})
         self.assertEqual({str(flow.source) for flow in self.nat.connections()}, {f"{a}:{p}" for a, p in seen})
         refused = self.connect(site)
         self.assertEqual(await in_thread(read_to_reset, refused), b"")
@@ -385,24 +386,24 @@ class Sources(BalancingCase):
 
     async def test_a_pair_that_somebody_has(self) -> None:
         """Another one is tried."""
-        other = self.keep(socket.create_server(("127.0.109.1", 20000)))
+        other = self.keep(socket.create_server((str(POOLED), 20000)))
         origin = self.origin()
         site = self.opened(attrs.evolve(self.site(origin), client_nat="snat"))
         self.connect(site)
         server = await self.accept(origin)
-        self.assertEqual(server.getpeername(), ("127.0.109.1", 20001))
+        self.assertEqual(server.getpeername(), (str(POOLED), 20001))
         other.close()
 
     async def test_a_queue_outlives_its_pool(self) -> None:
         """Who waits while a reload takes the pool away comes from where the site's new connections come from."""
-        for pool, source in ((None, "127.0.0.1"), ("other", "127.0.109.2")):
+        for pool, source in ((None, "127.0.0.1"), ("other", str(POOLED + 1))):
             origin = self.origin()
             site = self.opened(self.several(origin, max_connections=1, queue=1, client_nat="snat"))
             first = self.connect(site)
             server = await self.accept(origin)
             second = self.connect(site)
             await until(lambda: "waiting" in [flow.state for flow in self.nat.connections()])
-            address = IPv4Address("127.0.109.2")
+            address = POOLED + 1
             self.nat.client_nat = {"other": attrs.evolve(SNAT, name="other", first=address, last=address)}
             self.opened(attrs.evolve(site, client_nat=pool))
             first.close()
@@ -419,10 +420,10 @@ class Sources(BalancingCase):
     async def test_datagrams(self) -> None:
         origin = self.udp_socket()
         site = self.opened(attrs.evolve(self.site(origin), client_nat="snat"))
-        client = self.udp_socket(IPv4Address("127.0.101.7"))
+        client = self.udp_socket(LEASED + 6)
         client.sendto(b"x", (str(LEASED), site.services[0].first_port))
         _, source = await in_thread(origin.recvfrom, 9)
-        self.assertEqual(source[0], "127.0.109.1")
+        self.assertEqual(source[0], str(POOLED))
 
 
 class Sessions(BalancingCase):
@@ -438,9 +439,9 @@ class Sessions(BalancingCase):
         )
         service = Service(transport=Transport.UDP, first_port=port, last_port=port, to=9)
         self.opened(Site(name="a.example", pool="public", services=(service,), servers=servers))
-        for address in ("127.0.101.7", "127.0.101.8", "127.0.101.9"):
+        for number in (6, 7, 8):
             for _ in range(3):
-                self.udp_socket(IPv4Address(address)).sendto(b"x", (str(LEASED), port))
+                self.udp_socket(LEASED + number).sendto(b"x", (str(LEASED), port))
         await until(lambda: len(self.nat.connections()) == 9)
         servers_of: dict[str, set[str]] = {}
         for flow in self.nat.connections():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import attrs
@@ -14,7 +13,7 @@ from tests.integration.every import EVERY, EveryCase, every_site, exact, nat_wit
 from tests.integration.sockets import LEASED, ORIGIN
 from tests.nat.filters import FakePacketFilter
 
-SECOND = IPv4Address("127.0.101.2")
+SECOND = LEASED + 1
 
 
 class PortTests(EveryCase):
@@ -63,7 +62,7 @@ class PortTests(EveryCase):
         self.open(every_site("b.example", port=9000), SECOND)
         await self.exchange(self.client(80), await self.accept(one), b"first")
         await self.exchange(self.client(80, SECOND), await self.accept(two), b"second")
-        self.assertRefused(80, IPv4Address("127.0.101.3"))
+        self.assertRefused(80, LEASED + 2)
 
     async def test_datagrams(self) -> None:
         """Are not led anywhere: UDP ports are those that are named."""
@@ -93,8 +92,8 @@ class PortTests(EveryCase):
         nft("add table ip other")
         nft("add chain ip other out { type nat hook output priority -100; }")
         place = f"{LEASED}:{self.redirect_port(site)}"
-        nft(f"add rule ip other out ip daddr 127.0.101.9 tcp dport 80 dnat to {place}")
-        self.assertEqual(await self.read(self.client(80, IPv4Address("127.0.101.9"))), b"reset")
+        nft(f"add rule ip other out ip daddr {LEASED + 8} tcp dport 80 dnat to {place}")
+        self.assertEqual(await self.read(self.client(80, LEASED + 8)), b"reset")
         self.assertEqual(self.tally.opened, {})
 
 

@@ -12,7 +12,7 @@ from appliance.model import Transport
 from tests.integration.sockets import LEASED, NatCase, free_port, in_thread, read_to_reset, turns
 from tests.integration.test_nat_udp import UdpCase
 
-SECOND_LEASED = IPv4Address("127.0.101.2")
+SECOND_LEASED = LEASED + 1
 
 
 class After(NatCase):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-from ipaddress import IPv4Address
 
 import attrs
 
@@ -13,6 +12,7 @@ from appliance.errors import DataPathError
 from appliance.model import Site, Timeouts, Transport
 from tests.integration.sockets import (
     LEASED,
+    NEXT_NETWORK,
     NatCase,
     free_port,
     in_thread,
@@ -20,8 +20,7 @@ from tests.integration.sockets import (
     until,
 )
 
-CLIENT = IPv4Address("127.0.101.100")
-NEXT_NETWORK = IPv4Address("127.0.102.100")
+CLIENT = LEASED + 99
 Address = tuple[str, int]
 
 

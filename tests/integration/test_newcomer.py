@@ -4,6 +4,7 @@ What a newcomer does: install it, start the demonstration, and watch eight sites
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -18,6 +19,8 @@ from twisted.trial.unittest import SkipTest, TestCase
 from tests.integration.process import ROOT, Running, dig, tool, until
 
 PORT = 8080
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+"""A newcomer's environment: trial tells its workers with PYTHONPATH of what is installed here."""
 
 
 def installed(folder: Path) -> Path:
@@ -34,19 +37,23 @@ def installed(folder: Path) -> Path:
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, source / name)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, env=ALONE)
     python = str(folder / "venv" / "bin" / "python")
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     for words in (
         ["wheel", "--no-deps", "--wheel-dir", str(folder), str(source)],
         ["install", "--constraint", str(ROOT / "constraints.txt"), "--find-links", str(folder), "appliance"],
     ):
-        done = subprocess.run([*pip, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run([*pip, *words], capture_output=True, text=True, check=False, env=ALONE)
         if done.returncode:
             if os.environ.get("CI") == "true":
                 raise AssertionError(done.stderr)
             raise SkipTest(f"pip could not install it here (no network?): {done.stderr[-300:]}")
     return folder / "venv" / "bin"
+
+
+def said_by(program: Path, *words: str, folder: Path) -> str:
+    return subprocess.run([program, *words], capture_output=True, text=True, cwd=folder, check=True, env=ALONE).stdout
 
 
 class NewcomerTests(TestCase):
@@ -59,11 +66,14 @@ class NewcomerTests(TestCase):
         folder = Path(tempfile.mkdtemp(prefix="appliance-newcomer-"))
         self.addCleanup(shutil.rmtree, folder)
         programs = installed(folder)
-        helped = subprocess.run([programs / "twistd", "--help"], capture_output=True, text=True, cwd=folder, check=True)
-        self.assertRegex(helped.stdout, r"(?m)^ +appliance +Share a few public addresses")
-        said = subprocess.run([programs / "appliance", "--version"], capture_output=True, text=True, check=True)
-        self.assertRegex(said.stdout, r"^appliance \d")
+        helped = said_by(programs / "twistd", "--help", folder=folder)
+        self.assertRegex(helped, r"(?m)^ +appliance +Share a few public addresses")
+        self.assertRegex(said_by(programs / "appliance", "--version", folder=folder), r"^appliance \d")
 
+        # Its addresses and ports are fixed, so that there is one on a host.
+        turn = (Path(tempfile.gettempdir()) / "appliance-demonstration.lock").open("a")
+        self.addCleanup(turn.close)
+        fcntl.flock(turn, fcntl.LOCK_EX)
         self.running = Running("--demo", twistd=programs / "twistd", folder=folder).started()
         self.addCleanup(self.running.stop)
         self.running.wait_for("dig @127.0.0.1 -p 5300")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.carried import LASTING, CarriedCase
-from tests.integration.process import ROOT, dig, free_port, own_address, tool, until
+from tests.integration.process import PATIENCE, ROOT, dig, free_port, own_address, tool, until
 
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
@@ -45,11 +45,12 @@ class ProgramsCase(CarriedCase):
         return self.carry()
 
     def program(self, *words: str | Path, ready: str = "") -> None:
-        """A server, until the test ends; it is ready when it has said ``ready``."""
-        pipe = subprocess.PIPE if ready else subprocess.DEVNULL
-        server = subprocess.Popen([*map(str, words)], cwd=ROOT, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
-        self.addCleanup(server.communicate)
-        self.addCleanup(server.kill)
+        """A server, until the test ends, when it ends those that it started; it is ready when it has said ``ready``."""
+        nothing = subprocess.DEVNULL
+        pipe = subprocess.PIPE if ready else nothing
+        server = subprocess.Popen([*map(str, words)], cwd=ROOT, stdin=nothing, stdout=pipe, stderr=nothing, text=True)
+        self.addCleanup(server.communicate, timeout=PATIENCE)
+        self.addCleanup(server.terminate)
         if server.stdout is not None:
             line = server.stdout.readline()
             self.assertIn(ready, line)

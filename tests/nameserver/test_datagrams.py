@@ -22,7 +22,7 @@ from appliance.nameserver import NameServer, service
 from appliance.nameserver.datagrams import QueryPort
 from appliance.nameserver.mmsg import BATCH, SLOT, Batch, is_supported
 from appliance.nameserver.sources import Source
-from tests.integration.process import free_port, own_address
+from tests.integration.process import free_port, own_address, own_port
 from tests.nameserver.world import Asked, World
 
 T = TypeVar("T")
@@ -36,8 +36,9 @@ class DatagramsCase(TestCase):
 
     def setUp(self) -> None:
         self.world = World()
-        self.address = "::1" if self.family == socket.AF_INET6 else own_address()
-        self.port = free_port(self.address)
+        is_shared = self.family == socket.AF_INET6
+        self.address = "::1" if is_shared else own_address()
+        self.port = own_port() if is_shared else free_port(self.address)
         config = DNSConfig(
             listen=(Endpoint(ip_address(self.address), self.port),),
             zones=(),

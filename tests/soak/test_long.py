@@ -16,10 +16,13 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from twisted.trial.unittest import TestCase
 
+from tests.balancing.test_model import Model as BalancerModel
 from tests.integration.process import Running, dig, tool, until
 from tests.integration.setting import SharedSetting
 from tests.integration.test_behaviour import BehaviourTests
+from tests.integration.test_misdelivery import MisdeliveryTests
 from tests.integration.test_storms import CrashTests, FloodTests, resident_bytes
+from tests.ports.test_model import Machine as PortsModel
 from tests.test_model import SETTINGS, HastyModel, Model, SharingModel
 
 if os.environ.get("APPLIANCE_SOAK") != "1":
@@ -31,7 +34,7 @@ class SoakTests(TestCase):
 
     def test_the_models_for_longer(self) -> None:
         """Thousands of histories, the same ones every time; ``make fuzz`` tries others."""
-        for model in (Model, SharingModel, HastyModel):
+        for model in (Model, SharingModel, HastyModel, BalancerModel, PortsModel):
             longer = settings(SETTINGS, max_examples=3_000)
             run_state_machine_as_test(model, settings=longer)
 
@@ -100,6 +103,14 @@ class SoakTests(TestCase):
         self.assertNotIn("Traceback", running.output())
 
 
+class CrowdTests(MisdeliveryTests):
+    """A minute, with twice the clients and sites."""
+
+    clients = 200
+    sites = 20
+    seconds = 60.0
+
+
 class KillAgainTests(CrashTests):
     """Two hundred kills."""
 
@@ -120,4 +131,4 @@ class UnwelcomeTests(BehaviourTests):
     connections = "connections: 100, window: 10s, hold: 20s"
 
 
-del BehaviourTests, CrashTests, FloodTests  # or trial would run them here once more
+del BehaviourTests, CrashTests, FloodTests, MisdeliveryTests  # or trial would run them here once more
