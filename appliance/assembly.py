@@ -186,7 +186,7 @@ class Appliance(Service):
         self.state.configure(
             config.pools, config.sites, zones, recovered, client_nat=config.client_nat, network=network
         )
-        self.looking.configure(pop for name, pop in config.pops.items() if name != self.config.name)
+        self.looking.configure(pop for name, pop in config.pops.items() if name != self.state.network.name)
 
     def _zones(self, config: Config) -> Zones:
         return Zones(
@@ -197,7 +197,7 @@ class Appliance(Service):
 
     def _capacity(self) -> float:
         """Connections that this POP can carry, as the configuration says; 0: it does not."""
-        own = self.config.pops.get(self.config.name)
+        own = self.config.pops.get(self.state.network.name)
         return own.capacity if own is not None else 0.0
 
     def _cookie_secrets(self) -> CookieSecrets | None:

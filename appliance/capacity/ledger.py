@@ -71,6 +71,7 @@ class Ledger:
         most: int = MOST_RESOLVERS,
     ) -> None:
         self.target = target
+        self.period = period
         self.capacity = capacity
         self.others = 0.0
         """What other observers say that they have promised to the target; whoever reads their rows sets it."""

@@ -49,6 +49,8 @@ class Checking:
         self._rng = rng or random.Random()  # noqa: S311 - of jitter, not of secrets
         self._board = Board()
         self._nearer: list[Callable[[], None]] = []
+        self._pop_said: list[Callable[[], None]] = []
+        self._of_pops: frozenset[Check] = frozenset()
         self._sweep_at = 0.0
         self._subjects: Mapping[str, Sequence[Check]] = {}
 
@@ -69,8 +71,9 @@ class Checking:
                 subjects[server_subject(server.name)] = [
                     Check(probe, server.address, probe.port or port) for probe in server.probes
                 ]
-        for pop in pops:
-            subjects[pop_subject(pop.name)] = _checks_of(pop) if pop.name != own else []
+        of_pops = {pop_subject(pop.name): _checks_of(pop) if pop.name != own else [] for pop in pops}
+        subjects |= of_pops
+        self._of_pops = frozenset(check for checks in of_pops.values() for check in checks)
         gone = [name for name in self._subjects if name not in subjects]
         self._subjects = subjects
         self._board.configure(subjects, now)
@@ -104,6 +107,9 @@ class Checking:
         else:
             self._board.heard(check, result, now)
         self._after()
+        if result.load is not None and check in self._of_pops:
+            for call in self._pop_said:
+                call()
 
     def next_deadline(self) -> float | None:
         """When :meth:`due` is worth calling."""
@@ -111,6 +117,14 @@ class Checking:
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         self._nearer.append(callback)
+
+    def call_when_pop_said(self, callback: Callable[[], None]) -> None:
+        """
+        ``callback`` is called when a POP has said how busy it is.
+
+        At once: what is promised of it from then on is not in its figure yet.
+        """
+        self._pop_said.append(callback)
 
     # -- people --------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
+from appliance.balancing.events import ServerBack, ServerFailed
 from appliance.delivery import Candidate, Choice, Chooser, Explanation, OriginFigures, Why
 from appliance.delivery.events import DeliveryDown, DeliveryUp
 from appliance.events import ChoiceChanged, Event
@@ -39,7 +40,7 @@ class _Customer:
     """
     :param looked_at: when its figures were gathered last; minus infinity: they are out of date.
     :param over_at: when an answer was last given though nobody had room.
-    :param why: behind its last choices, pages and static, as far as there are any.
+    :param why: behind its last choices: pages or static, and the family, as far as there are any.
     """
 
     delivery: Delivery
@@ -49,7 +50,19 @@ class _Customer:
     answers: int = 0
     over: int = 0
     over_at: float = -math.inf
-    why: dict[bool, Why] = attrs.Factory(dict)
+    why: dict[tuple[bool, int], Why] = attrs.Factory(dict)
+
+    def concerns(self, kind: str, name: str) -> bool:
+        """May its answers be others for what happened to this ``server`` or ``pop``?"""
+        delivery = self.delivery
+        if kind == "pop":
+            return bool(delivery.static)
+        return any(origin.name == name for origin in delivery.origins)
+
+    def reason(self, *, static: bool) -> Why | None:
+        """Of the families together: one that is not as it should be is what people have to hear of."""
+        found = [why for (of_static, _), why in sorted(self.why.items()) if of_static is static]
+        return next((why for why in found if why not in _AS_WANTED), found[0] if found else None)
 
 
 class Delivering:
@@ -97,15 +110,19 @@ class Delivering:
         return {name: customer.delivery for name, customer in self._customers.items()}
 
     def follow(self, event: Event) -> None:
-        """Whoever goes up or down may change every choice: each is looked at anew at once."""
+        """Whoever goes up or down may change choices: those concerned are looked at anew at once."""
         if isinstance(event, SubjectEvent):
             kind, _, name = event.subject.partition(" ")
-            if kind == "pop":
-                self._pops.look(at_once=True)
-            for customer in self._customers.values():
-                concerned = kind == "pop" or any(origin.name == name for origin in customer.delivery.origins)
-                if concerned and customer.choices:
-                    self._look(customer)
+        elif isinstance(event, ServerFailed | ServerBack):
+            # Also of one that its checks have brought back: what carries connections hears of it after us.
+            kind, name = "server", event.server
+        else:
+            return
+        if kind == "pop":
+            self._pops.look(at_once=True)
+        for customer in self._customers.values():
+            if customer.choices and customer.concerns(kind, name):
+                self._look(customer)
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
@@ -120,25 +137,27 @@ class Delivering:
         self._refresh(customer, now)
         customer.choices += 1
         choice = self._choose(customer, needs.owner, needs.family, asker, static=static)
-        self._note(customer, static, choice, now)
+        self._note(customer, static, needs.family, choice.why)
         if not choice.candidates:
             for_all = not choice.depends_on_client
             return unchosen(needs, customer=customer.delivery.name, for_all=for_all)
         ttl = float(choice.lifetime(now + AHEAD, self._rng))
         guarded = static and any(each.name in self._guard for each in choice.candidates)
+        by_client = choice.depends_on_client or guarded
         if guarded and asker is not None:
             named, ttl = self._promise(customer, choice, asker, ttl, now)
         else:
             named = choice.answer
         customer.answers += len(named)
-        depends = static and (choice.depends_on_client or guarded)
+        # A page is drawn by chance, whoever asks.  What the ledger allows one network is not promised to others.
+        scope = asker.client.prefixlen if static and by_client and asker is not None and asker.client else 0
         return chosen(
             needs,
             [candidate.address for candidate in named],
             max(1, int(ttl)),
             customer=customer.delivery.name,
-            for_all=not (choice.depends_on_client or guarded),
-            scope=asker.client.prefixlen if depends and asker is not None and asker.client is not None else 0,
+            for_all=not by_client,
+            scope=scope,
         )
 
     def foretell(self, name: bytes, family: int, asker: Asker, explained: Choice | None = None) -> Foretold | None:
@@ -178,7 +197,8 @@ class Delivering:
     def standing(self, customer: str) -> tuple[int, int, int, dict[bool, Why]]:
         """Questions, addresses answered, answers over capacity, and why the last ones were as they were."""
         known = self._customers[customer]
-        return known.choices, known.answers, known.over, dict(known.why)
+        why = {static: reason for static in (False, True) if (reason := known.reason(static=static)) is not None}
+        return known.choices, known.answers, known.over, why
 
     def over_at(self, customer: str) -> float:
         """When an answer was last given though nobody had room; minus infinity: never."""
@@ -204,7 +224,7 @@ class Delivering:
             share,
             ttl,
             now,
-            lambda pop, life: self._guard.admit(pop, resolver, share, life, now),
+            lambda pop, life: self._guard.admit(pop, name, resolver, share, life, now),
         )
         if not named:
             customer.over += 1
@@ -235,17 +255,21 @@ class Delivering:
             health = attrs.evolve(health, up=False, until=math.inf)
         return OriginFigures(server=origin, health=health, connections=carried.live)
 
-    def _note(self, customer: _Customer, static: bool, choice: Choice, now: float) -> None:
-        """Say it when answers are not what they should be, and when they are again."""
-        before, customer.why[static] = customer.why.get(static, Why.BEST), choice.why
-        if (before in _AS_WANTED) is (choice.why in _AS_WANTED):
+    def _note(self, customer: _Customer, static: bool, family: int, why: Why) -> None:
+        """Say it when answers are not what they should be, and when they are again; once for both families."""
+        if customer.why.get((static, family)) is why:
             return
-        kind = "static" if static else "pages"
-        if choice.why in _AS_WANTED:
-            self._telling.publish([DeliveryUp(at=now, customer=customer.delivery.name, names=kind)])
+        before = customer.reason(static=static)
+        customer.why[static, family] = why
+        after = customer.reason(static=static)
+        was_wanted = before is None or before in _AS_WANTED
+        if after is None or was_wanted is (after in _AS_WANTED):
+            return
+        now, name, names = self._seconds(), customer.delivery.name, "static" if static else "pages"
+        if was_wanted:
+            self._telling.publish([DeliveryDown(at=now, customer=name, names=names, reason=after.value)])
         else:
-            reason = choice.why.value
-            self._telling.publish([DeliveryDown(at=now, customer=customer.delivery.name, names=kind, reason=reason)])
+            self._telling.publish([DeliveryUp(at=now, customer=name, names=names)])
 
 
 def _client(asker: Asker | None) -> bytes:

@@ -19,6 +19,8 @@ SOURCE_BITS = {4: 24, 6: 56}
 SECONDS_OF_A_SESSION = 1.0
 """Until it is measured."""
 MOST_RESOLVERS = 65536
+_RESOLVER_BITS = 137
+"""Of what :func:`prefix_of` returns; a ledger takes 160."""
 
 
 def prefix(asker: Asker | None) -> tuple[IPv4Address | IPv6Address, int] | None:
@@ -37,6 +39,7 @@ class Guard:
         self._key = secrets.token_bytes(16)
         self._book = ResolverBook(most=MOST_RESOLVERS)
         self._holding = Holding(SECONDS_OF_A_SESSION)
+        self._customers: dict[str, int] = {}
         self._ledgers: dict[str, Ledger] = {}
 
     def configure(self, pops: Mapping[str, Pop], ttl: float) -> None:
@@ -50,7 +53,8 @@ class Guard:
             if pop.capacity <= 0:
                 continue
             ledger = former.get(name)
-            if ledger is None:
+            if ledger is None or ledger.period != pop.interval:
+                # With another interval reports are old at another age; what was promised runs out within a TTL.
                 ledger = Ledger(
                     name, capacity=pop.capacity, ttl=ttl, period=pop.interval, key=self._key, needs_reports=False
                 )
@@ -97,10 +101,10 @@ class Guard:
         ledger = self._ledgers.get(pop)
         return ttl if ledger is None else ledger.ttl_for(weight, ttl, now)
 
-    def admit(self, pop: str, resolver: int, weight: float, ttl: float, now: float) -> bool:
+    def admit(self, pop: str, customer: str, resolver: int, weight: float, ttl: float, now: float) -> bool:
         """May an answer name this POP?  If so, it is promised."""
         ledger = self._ledgers.get(pop)
-        return ledger is None or ledger.admit(resolver, weight, now, ttl)
+        return ledger is None or ledger.admit(self._place(customer, resolver), weight, now, ttl)
 
     def weight(self, customer: str, asker: Asker) -> float:
         """What :meth:`asked` would say; nothing is learned."""
@@ -108,12 +112,12 @@ class Guard:
         assert found is not None
         return self._holding.connections(self._book.rate(customer, prefix_of(*found)))
 
-    def judge(self, pop: str, asker: Asker, weight: float, now: float) -> Verdict | None:
+    def judge(self, pop: str, customer: str, asker: Asker, weight: float, now: float) -> Verdict | None:
         """What :meth:`admit` would say, and nothing is promised; None: the POP has no ledger."""
         ledger, found = self._ledgers.get(pop), prefix(asker)
         if ledger is None or found is None:
             return None
-        return ledger.judge(prefix_of(*found), weight, now)
+        return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
 
     def promised(self, pop: str, now: float) -> float:
         """Connections that our answers may still bring to it."""
@@ -124,6 +128,14 @@ class Guard:
         """Every number of its ledger; None: it has none."""
         ledger = self._ledgers.get(pop)
         return None if ledger is None else ledger.standing(now)
+
+    def _place(self, customer: str, resolver: int) -> int:
+        """
+        What a ledger knows a resolver by: one that asks for two customers' names brings the clients of both.
+
+        There are fewer than 2^23 customers, whoever came and went.
+        """
+        return self._customers.setdefault(customer, len(self._customers)) << _RESOLVER_BITS | resolver
 
     @property
     def seconds_of_a_session(self) -> float:

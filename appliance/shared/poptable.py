@@ -43,6 +43,7 @@ class PopTable:
         self._heard: dict[str, float] = {}
         self._loads: dict[str, Load] = {}
         self.own_load: Callable[[], Load] = Load
+        checking.call_when_pop_said(lambda: self.look(at_once=True))
 
     def configure(self, pops: Mapping[str, Pop]) -> None:
         self._pops = pops
@@ -66,8 +67,8 @@ class PopTable:
         return self._heard.get(pop)
 
     def rows(self) -> Rows:
-        """What this POP has seen, and says of itself; for the others."""
-        self.look()
+        """What this POP has seen, and says of itself, as of now; for the others, who take no version twice."""
+        self.look(at_once=True)
         return self._own_rows()
 
     def believe(self) -> Believed:
@@ -106,7 +107,7 @@ class PopTable:
         """
         Take in what this POP's own checks say by now.
 
-        :param at_once: somebody went up or down.
+        :param at_once: somebody went up or down, or said how busy it is, or wants to know it of us.
         """
         now = self._seconds()
         if not self._pops or (now < self._looked_at + LOOK_INTERVAL and not at_once):
@@ -128,12 +129,14 @@ class PopTable:
         """
         Connections of the POPs of which something new is known.
 
-        What this POP has read itself counts before what the others say, for that is older.
+        What this POP has read itself counts before what the others say, for that is older.  Theirs is put together anew
+        each time, and is new where it says something else; two pages that were read are two, whatever they say.
         """
         fresh = {}
         for name in self._pops:
-            load = self.health(name).load or believed.rows[name].load
-            if load is None or load.connections is None or load is self._loads.get(name):
+            read, former = self.health(name).load, self._loads.get(name)
+            load = read or believed.rows[name].load
+            if load is None or load.connections is None or load is former or (read is None and load == former):
                 continue
             self._loads[name] = load
             fresh[name] = load.connections
@@ -159,6 +162,10 @@ class PopTable:
         return Rows(observer=self._name, epoch=self._epoch, version=self._version, rows=tuple(rows))
 
     def _until(self, name: str, pop: Pop, own: float, believed: Believed, now: float) -> float:
-        """Rows of others may change the majority when they come next; ``own``: when our checks may."""
+        """
+        Rows of others may change the majority when they come next; who is alone may be so no longer any moment.
+
+        :param own: when our checks may change.
+        """
         others = any(each not in (self._name, name) for each in believed.observers)
-        return min(own, now + pop.interval) if others else own
+        return min(own, now + pop.interval) if others or believed.standing is not Standing.AGREED else own

@@ -45,7 +45,7 @@ def foretell(guard: Guard, delivery: Delivery, choice: Choice, asker: Asker, now
         return plain
     weight = guard.weight(delivery.name, asker)
     share = weight / choice.count
-    judged = {each.name: guard.judge(each.name, asker, share, now) for each in choice.candidates}
+    judged = {each.name: guard.judge(each.name, delivery.name, asker, share, now) for each in choice.candidates}
     named, ttl = with_room(guard, choice, share, longest, now, lambda pop, _: judged[pop] in (None, *YES))
     return attrs.evolve(
         plain,
