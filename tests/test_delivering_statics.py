@@ -100,6 +100,7 @@ class StaticTests(DeliveringCase):
             one = attrs.evolve(POPS[1], capacity=capacity)
             self.world.configure(name, pops=(one,))
             self.world.run(2)
+            self.assertIs(self.world.answer(IMG).for_all, not capacity)
             answer = self.world.answer(IMG, subnet="192.0.2.0/24")
             self.assertEqual((answer.scope, answer.for_all), (24, False) if capacity else (0, True))
         self.setUp()

@@ -150,6 +150,29 @@ class GuardTests(SynchronousTestCase):
             self.world.run(1)
         self.assertGreater(self.guard.seconds_of_a_session, 1.2)
 
+    def test_who_asks_often_weighs_more(self) -> None:
+        """A resolver that comes back as soon as its answer has run out has many clients behind it."""
+        self.world.configure(
+            customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=(attrs.evolve(POPS[0], capacity=1000.0),)
+        )
+        self.world.run(2)
+        self.world.ask("img.shop.test")
+        before = self.standing(HERE).promised
+        for _ in range(4):
+            self.world.run(10.1)
+            self.world.ask("img.shop.test")
+        self.assertGreater(self.standing(HERE).promised, before)
+
+    def test_a_heavy_one_is_led_away_sooner(self) -> None:
+        """Who brings half of what a POP can take gets an answer that lives half as long."""
+        self.world.configure(
+            customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=(attrs.evolve(POPS[0], capacity=2.0),)
+        )
+        self.world.run(2)
+        self.assertLessEqual(self.world.ttl("img.shop.test"), 5)
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS[:1])
+        self.assertGreater(self.world.ttl("img.shop.test", client(1)), 5)
+
     def test_judging_promises_nothing(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)
