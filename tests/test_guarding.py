@@ -173,17 +173,20 @@ class GuardTests(SynchronousTestCase):
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS[:1])
         self.assertGreater(self.world.ttl("img.shop.test", client(1)), 5)
 
+    def judge(self, customer: str, number: int) -> Verdict | None:
+        """What would be said of a client, as heavy as it is known to be."""
+        who = asker(client(number))
+        return self.guard.judge(HERE, customer, who, self.guard.weight(customer, who), self.world.clock.seconds())
+
     def test_judging_promises_nothing(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)
-        now = self.world.clock.seconds()
-        self.assertIs(self.guard.judge(HERE, "shop", asker(client(1)), now), Verdict.ADMITTED)
+        self.assertIs(self.judge("shop", 1), Verdict.ADMITTED)
         self.assertEqual(self.standing(HERE).promised, 0.0)
         self.crowd("img.shop.test", STRANGERS, first=2)
-        self.assertIs(self.guard.judge(HERE, "shop", asker(client(1)), now), Verdict.FULL)
-        self.assertIs(self.guard.judge(HERE, "shop", asker(client(2)), now), Verdict.RENEWED)
-        self.assertIs(self.guard.judge(HERE, "other", asker(client(2)), now), Verdict.FULL)
-        self.assertIsNone(self.guard.judge(HERE, "shop", None, now))
+        self.assertIs(self.judge("shop", 1), Verdict.FULL)
+        self.assertIs(self.judge("shop", 2), Verdict.RENEWED)
+        self.assertIs(self.judge("other", 2), Verdict.FULL)
 
     def test_a_reload(self) -> None:
         """A ledger stays with what was promised, with another capacity too; another interval makes a new one."""
