@@ -40,24 +40,35 @@ class Supply:
         self._load = load
         self._at = now
 
+    def load(self, now: float) -> float | None:
+        """The load that was measured last; None where nothing was for three minutes."""
+        return None if self._at is None or now - self._at > LONGEST else self._load
+
     def unused(self, now: float) -> float:
         """Hard - measured - reserve, at least 0; 0, too, where nothing was measured for three minutes."""
         if self.stated:
             return min(self.stated, self.hard)
-        if self._at is None or now - self._at > LONGEST:
-            return 0.0
-        return self._left(self._load)
+        load = self.load(now)
+        return 0.0 if load is None else self._left(load)
+
+    def expected(self, start: float, end: float) -> float:
+        """
+        The own load that is foretold for ``[start, end)``, also where the operator states what is unused.
+
+        Slots without a past count as the load is now, smoothed; as all that there is where it was never measured.
+        """
+        unknown = self.hard if self._at is None else self._mean
+        return self.forecast.expected(start, end, unknown)
 
     def unused_in(self, start: float, end: float) -> float:
         """
         What will be unused all through ``[start, end)``: hard - foretold - reserve, at least 0.
 
-        Slots without a past count as the load is now, smoothed; 0 is left where it was never measured.
+        0, too, where a slot has no past and the load was never measured.
         """
         if self.stated:
             return min(self.stated, self.hard)
-        unknown = self.hard if self._at is None else self._mean
-        return self._left(self.forecast.expected(start, end, unknown))
+        return self._left(self.expected(start, end))
 
     def _left(self, load: float) -> float:
         return max(0.0, self.hard * (1.0 - self.reserve) - load)

@@ -83,6 +83,40 @@ class ForecastTests(SynchronousTestCase):
         forecast.measured(10.0, 3 * HOUR)
         self.assertEqual(forecast.past(), {2: (10.0,)})
 
+    def test_clock_set_back_far(self) -> None:
+        """It was a year ahead: the forecast does not wait for that year, and the slot under way is nobody's."""
+        forecast = Forecast(slot=HOUR)
+        forecast.measured(70.0, 365 * DAY + 2 * HOUR)
+        forecast.measured(10.0, 5 * HOUR)
+        forecast.measured(20.0, 5 * HOUR + 1.0)
+        forecast.measured(30.0, 6 * HOUR)
+        self.assertEqual(forecast.past(), {5: (15.0,)})
+
+    def test_slot_under_way_over_a_restart(self) -> None:
+        """It goes on with the highest so far; where nothing goes on in it, it is remembered as far as it came."""
+        before = Forecast(slot=HOUR)
+        self.assertEqual(before.under_way(), None)
+        before.measured(50.0, 26 * HOUR)
+        before.measured(70.0, 26 * HOUR)
+        self.assertEqual(before.under_way(), (26, 60.0))
+        before.measured(10.0, 26 * HOUR + 600.0)
+        self.assertEqual(before.under_way(), (26, 60.0))
+        for after in ((26 * HOUR + 1200.0, 27 * HOUR), (40 * HOUR,)):
+            later = Forecast(slot=HOUR)
+            later.recall({}, before.under_way())
+            for now in after:
+                self.assertEqual(later.past(), {})
+                later.measured(20.0, now)
+            self.assertEqual(later.past(), {2: (60.0,)})
+
+    def test_days_known(self) -> None:
+        """Of the slot that is known least; a window may be longer than a day."""
+        forecast = Forecast(slot=HOUR)
+        forecast.recall({9: [1.0, 2.0], 10: [1.0]})
+        self.assertEqual(forecast.known(9 * HOUR, 10 * HOUR), 2)
+        self.assertEqual(forecast.known(DAY + 9 * HOUR, DAY + 10 * HOUR + 1.0), 1)
+        self.assertEqual(forecast.known(0.0, 3 * DAY), 0)
+
 
 class SupplyTests(SynchronousTestCase):
     def supply(self, **more: float) -> Supply:
@@ -91,10 +125,10 @@ class SupplyTests(SynchronousTestCase):
     def test_now(self) -> None:
         """Hard - measured - reserve; nothing where nothing is known."""
         supply = self.supply()
-        self.assertEqual(supply.unused(0.0), 0.0)
+        self.assertEqual((supply.load(0.0), supply.unused(0.0)), (None, 0.0))
         supply.measured(150.0, 0.0)
-        self.assertEqual(supply.unused(180.0), 250.0)
-        self.assertEqual(supply.unused(180.1), 0.0)
+        self.assertEqual((supply.load(180.0), supply.unused(180.0)), (150.0, 250.0))
+        self.assertEqual((supply.load(180.1), supply.unused(180.1)), (None, 0.0))
         supply.measured(450.0, 200.0)
         self.assertEqual(supply.unused(200.0), 0.0)
 
@@ -117,6 +151,7 @@ class SupplyTests(SynchronousTestCase):
         supply = self.supply(stated=120.0)
         supply.measured(499.0, 0.0)
         self.assertEqual((supply.unused(1e9), supply.unused_in(0.0, DAY)), (120.0, 120.0))
+        self.assertEqual(supply.expected(0.0, DAY), 499.0)
         self.assertEqual(self.supply(stated=900.0).unused(0.0), 500.0)
 
 
