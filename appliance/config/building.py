@@ -14,6 +14,7 @@ import dns.name
 from appliance.config.clientnat import made_nat_pool
 from appliance.config.delivery import made_delivery
 from appliance.config.instances import Administrative, InstanceFields, instance_name
+from appliance.config.market import made_market
 from appliance.config.pops import made_pop
 from appliance.config.probechecks import probe_ports
 from appliance.config.probes import made_probe
@@ -67,6 +68,7 @@ def build(
         delivery=MappingProxyType(
             {name: made_delivery(name, each.value, servers) for name, each in root["delivery"].items()}
         ),
+        market=made_market(root["market"]),
         peers=_peers(control),
         control_socket=None,
         manhole=manhole,

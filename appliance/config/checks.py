@@ -16,6 +16,7 @@ from appliance.config.deliverychecks import check_delivery
 from appliance.config.faults import Faults
 from appliance.config.forwarding import check_forwarding
 from appliance.config.listening import Listener, listeners
+from appliance.config.marketchecks import check_market
 from appliance.config.namechecks import Zones, check_names
 from appliance.config.natchecks import check_client_nat
 from appliance.config.probechecks import check_probes
@@ -46,6 +47,7 @@ def check(root: Root, zones: Zones | None, faults: Faults) -> None:
     check_references(root, faults)
     check_probes(root, faults)
     check_delivery(root, pools, statics, faults)
+    check_market(root, faults)
     check_backups(root, faults)
     check_forwarding(root, faults)
     check_client_nat(root, pools, statics, faults)

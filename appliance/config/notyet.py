@@ -11,15 +11,17 @@ import re
 from collections.abc import Mapping
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"cache", "market"}),
+    "": frozenset({"cache"}),
     "sites.*": frozenset({"stale_clients", "unknown"}),
     "sites.*.services[]": frozenset({"name"}),
     "delivery.*": frozenset({"cache"}),
+    "market": frozenset({"role", "controller", "slot", "purchasers", "offers", "notices"}),
     "control": frozenset({"http"}),
 }
 """Keys, by the place of the mapping that they are in."""
 
 VALUES: Mapping[str, re.Pattern[str]] = {
     "pools.*.when_exhausted": re.compile(r"[0-9]+(\.[0-9]+){3}"),
+    "market.capacity.unit": re.compile("requests|sessions|bytes|bandwidth"),
 }
 """Values of keys that work otherwise, by the place of the key; the whole value must match."""

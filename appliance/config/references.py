@@ -116,6 +116,9 @@ def _references(root: Root) -> Iterator[tuple[str, Placed[str]]]:
     for customer in root.get("delivery", {}).values():
         for origin in customer.value.get("origins", ()):
             yield "servers", origin
+    capacity = root.get("market", {}).get("capacity")
+    for counted in capacity.value.get("servers", ()) if capacity is not None else ():
+        yield "servers", counted
 
 
 def _unknown(section: str, name: str, known: Mapping[str, Any], faults: Faults) -> str:

@@ -2,7 +2,7 @@
 The file's sections: which keys each has, in which range, and what they become.  ``etc/appliance.yaml`` shows them all.
 
 Sections with many keys are in modules of their own: ``pools``, ``servers``, ``clientnat``, ``sites`` and
-``services``, ``probes``, ``pops``, ``delivery``, ``transfers``.
+``services``, ``probes``, ``pops``, ``delivery``, ``market``, ``transfers``.
 Defaults are those of the values (``model``, ``values.py``).  What is not here is in ``notyet.py`` or is unknown.
 """
 
@@ -15,6 +15,7 @@ from appliance.config.clientnat import NatFields, nat_pool
 from appliance.config.delivery import DeliveryFields, delivery
 from appliance.config.faults import Faults
 from appliance.config.limits import network, rate_limit, tcp_limits
+from appliance.config.market import MARKET, MarketFields
 from appliance.config.pools import POOL, PoolFields
 from appliance.config.pops import POP, PopFields
 from appliance.config.probes import probe
@@ -112,6 +113,7 @@ class Root(TypedDict, total=False):
     sites: dict[str, Placed[SiteFields]]
     pops: dict[str, Placed[PopFields]]
     delivery: dict[str, Placed[DeliveryFields]]
+    market: MarketFields
     control: ControlFields
 
 
@@ -216,6 +218,7 @@ ROOT = Shape(
         "sites": Key(named(SITE.read), {}),
         "pops": Key(words(POP.read), {}),
         "delivery": Key(words(delivery), {}),
+        "market": Key(MARKET.read, MARKET.read(Node("", 0, "nothing"), Faults(""))),
         "control": Key(_CONTROL.read, _CONTROL.read(Node("", 0, "nothing"), Faults(""))),
     },
 )

@@ -17,7 +17,7 @@ import dns.zone
 
 from appliance.errors import Fault
 from appliance.events import Fsync
-from appliance.model import Delivery, Endpoint, NatPool, Pool, Pop, Probe, Server, Site
+from appliance.model import Delivery, Endpoint, Market, NatPool, Pool, Pop, Probe, Server, Site
 
 
 @attrs.frozen(kw_only=True)
@@ -235,6 +235,7 @@ class Config:
         at, which is the server's port, or the first that a site sends it connections on.  0: no probe of it needs one.
     :param pops: by name, in the order of the file; this appliance is in it where one has its ``name``.
     :param delivery: customers by name, in the order of the file.
+    :param market: what this POP has to sell.
     :param peers: None: other POPs read nothing here.
     :param control_socket: absolute path; None where the state folder is none.
     :param warnings: what is suspicious but legal, in the order of the file's lines.
@@ -256,8 +257,14 @@ class Config:
     probe_ports: Mapping[str, int]
     pops: Mapping[str, Pop]
     delivery: Mapping[str, Delivery]
+    market: Market
     peers: PeersListen | None
     control_socket: str | None
     manhole: ManholeSocket | ManholeSSH | None
     log: LogConfig
     warnings: tuple[Fault, ...] = ()
+
+    def carries(self) -> float:
+        """Connections that this POP can carry, as ``pops`` or else ``market`` says; 0: neither does."""
+        own, capacity = self.pops.get(self.name), self.market.capacity
+        return (own.capacity if own is not None else 0.0) or (capacity.hard if capacity is not None else 0.0)

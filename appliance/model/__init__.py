@@ -20,6 +20,7 @@ from appliance.model.endpoints import (
     shown,
 )
 from appliance.model.health import Cause, Check, Forced, Health, Layer, Load, Probe, ProbeType, Result, Row, Rows
+from appliance.model.market import Capacity, Market, Unit
 from appliance.model.pools import Exhausted, Periods, Pool, Quota, Tiers
 from appliance.model.services import Server, Service, Timeouts, keys_of
 from appliance.model.sites import Site
@@ -30,6 +31,7 @@ __all__ = [
     "AllDown",
     "Asker",
     "Behaviour",
+    "Capacity",
     "Cause",
     "Check",
     "Choices",
@@ -42,6 +44,7 @@ __all__ = [
     "Keys",
     "Layer",
     "Load",
+    "Market",
     "NatPool",
     "OriginBy",
     "Pair",
@@ -68,6 +71,7 @@ __all__ = [
     "Tiers",
     "Timeouts",
     "Transport",
+    "Unit",
     "Url",
     "all_keys",
     "joined",

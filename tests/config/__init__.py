@@ -13,6 +13,7 @@ from appliance.config import (
     instances,
     limits,
     loads,
+    market,
     pools,
     pops,
     probes,
@@ -67,5 +68,19 @@ def warnings(text: str) -> list[str]:
 
 def all_shapes() -> list[Shape]:
     """Of every section."""
-    modules = (schema, clientnat, delivery, instances, limits, pools, pops, probes, servers, services, sites, transfers)
+    modules = (
+        schema,
+        clientnat,
+        delivery,
+        instances,
+        limits,
+        market,
+        pools,
+        pops,
+        probes,
+        servers,
+        services,
+        sites,
+        transfers,
+    )
     return [value for module in modules for value in vars(module).values() if isinstance(value, Shape)]

@@ -200,7 +200,7 @@ class AllAtOnceTests(SynchronousTestCase):
             "  b.other.test: {pool: q, services: [{port: 1}, {port: 1}], servers: [v], colour: red, instances: [{bind_id: 1}, {bind_id: 1, answer: ./x}]}\n"
             "control: {log: {level: loud}, peers: {listen: 1}}\n"
             "client_nat: {n: {first: 203.0.113.1, last: 203.0.113.1, netmask: 255.255.255.0, reuse: often}}\n"
-            "market: {}\n"
+            "market: {role: agent, capacity: {servers: [x]}}\n"
             "probes: {x: {type: tcp, port: x}, y: {type: dns}}\n"
             "pops: {me: {address: 203.0.113.1, peers: 'http://a/'}}\n"
             "delivery:\n"
@@ -237,7 +237,9 @@ class AllAtOnceTests(SynchronousTestCase):
                 ["16", "client_nat.n"],
                 ["16", "client_nat.n"],
                 ["16", "client_nat.n.reuse"],
-                ["17", "market"],
+                ["17", "market.capacity"],
+                ["17", "market.capacity.servers[0]"],
+                ["17", "market.role"],
                 ["18", "probes.x.port"],
                 ["18", "probes.y"],
                 ["19", "pops.me.address"],

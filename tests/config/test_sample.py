@@ -33,6 +33,7 @@ class KeyTests(SynchronousTestCase):
             "delivery.*": "delivery: {x: {%s: 1}}",
             "sites.*": "sites: {x: {%s: 1}}",
             "sites.*.services[]": "sites: {x: {services: [{%s: 1}]}}",
+            "market": "market: {%s: 1}",
             "control": "control: {%s: 1}",
         }
         self.assertEqual(samples.keys(), notyet.KEYS.keys())
