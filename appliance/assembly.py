@@ -22,7 +22,7 @@ from appliance.control import Changing, Doors, EventLog, Orders, Reading, privat
 from appliance.errors import ApplianceError, ConfigError
 from appliance.events import Recovered
 from appliance.interfaces import DataPath
-from appliance.nameserver import CookieSecrets, NameServer
+from appliance.nameserver import CookieSecrets, NameServer, cookie_secrets
 from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.probe import Looking
@@ -46,9 +46,6 @@ _ONLY_AT_START = (
 
 STOP_PATIENCE = 60.0
 """Beyond ``stop_timeout``, for each part of a stop; writing a great snapshot to a slow disk takes some time."""
-
-COOKIE_FILE = "cookie.secret"
-"""The file in the state folder where none is named."""
 
 
 class Appliance(Service):
@@ -79,7 +76,7 @@ class Appliance(Service):
         )
         self.state.subscribe(EventLog())
         self.reaper = Reaper(reactor, self.state)
-        folder = Path(config.state_directory) if config.state_directory is not None else None
+        self._folder = folder = Path(config.state_directory) if config.state_directory is not None else None
         self.transfers = ZoneTransfers(reactor, lambda: self.state.zones, self.state.replace_zone, folder)
         self.nameserver: NameServer | None = None
         self._secrets: CookieSecrets | None = None
@@ -168,7 +165,7 @@ class Appliance(Service):
         if self.store is not None:
             self.store.serve(self.state.entries)
         self.reaper.startService()
-        self._secrets = self._cookie_secrets()
+        self._secrets = cookie_secrets(self._reactor, config.dns.cookies, self._folder)
         cookies = self._secrets.cookies if self._secrets is not None else None
         self.nameserver = NameServer(self._reactor, self.state.answer, config.dns, cookies, self.state, self.transfers)
         if self._secrets is not None:
@@ -199,15 +196,6 @@ class Appliance(Service):
         """Connections that this POP can carry, as the configuration says; 0: it does not."""
         own = self.config.pops.get(self.state.network.name)
         return own.capacity if own is not None else 0.0
-
-    def _cookie_secrets(self) -> CookieSecrets | None:
-        config = self.config.dns.cookies
-        if not config.enabled:
-            return None
-        path = Path(config.secret) if config.secret is not None else None
-        if path is None and self.config.state_directory is not None:
-            path = Path(self.config.state_directory) / COOKIE_FILE
-        return CookieSecrets(self._reactor, path, own=config.secret is None)
 
     def snapshot(self) -> None:
         """Write the state to the disk now, as USR1 asks; the log says when it is there."""

@@ -8,7 +8,7 @@ can take.
 
 from appliance.nameserver.cookies import Cookies
 from appliance.nameserver.responder import Responder
-from appliance.nameserver.secrets import CookieSecrets
+from appliance.nameserver.secrets import CookieSecrets, cookie_secrets
 from appliance.nameserver.service import NameServer
 
-__all__ = ["CookieSecrets", "Cookies", "NameServer", "Responder"]
+__all__ = ["CookieSecrets", "Cookies", "NameServer", "Responder", "cookie_secrets"]

@@ -20,9 +20,13 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from appliance.config import CookieConfig
 from appliance.errors import SecretError
 from appliance.nameserver.cookies import Cookies
 from appliance.secretfiles import read_secret, write_secret
+
+COOKIE_FILE = "cookie.secret"
+"""The file in the state folder where none is named."""
 
 SECRET_BYTES = 16
 MOST_SECRETS = 8
@@ -101,6 +105,21 @@ class CookieSecrets(Service):
             lambda _: setattr(self.cookies, "secrets", secrets),
             lambda failure: self._log.error("{event}: {reason}", event="cookie-secret-kept", reason=str(failure.value)),
         )
+
+
+def cookie_secrets(reactor: Any, config: CookieConfig, folder: Path | None) -> CookieSecrets | None:
+    """
+    The secrets that a configuration asks for; None where there are no cookies.
+
+    :param folder: for the state; None: there is none.
+    :raises SecretError: when the file cannot be read or made.
+    """
+    if not config.enabled:
+        return None
+    path = Path(config.secret) if config.secret is not None else None
+    if path is None and folder is not None:
+        path = folder / COOKIE_FILE
+    return CookieSecrets(reactor, path, own=config.secret is None)
 
 
 def secrets_from(path: Path) -> tuple[bytes, ...]:
