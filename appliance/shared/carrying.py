@@ -112,6 +112,11 @@ class Carrying:
         """How a server stands; None: nobody has it."""
         return self._balancer.at(server)
 
+    def live_at(self, servers: Iterable[str]) -> int:
+        """Connections that these have together, each name once; nobody's server has none.  O(servers)."""
+        standing = (self._balancer.at(server) for server in servers)
+        return sum(each.live for each in standing if each is not None)
+
     def canonical(self, subject: str) -> str:
         """
         The one way in which a server or virtual server is written: ``server NAME`` or ``virtual SITE:PORT[/udp]:BIND``.

@@ -6,6 +6,7 @@ The room promises that looking changes nothing.
 """
 
 from appliance.views.balance import client_row, server_row, virtual_row
+from appliance.views.market import capacity_row, coming_rows, market_text
 from appliance.views.natpools import nat_pool_row
 from appliance.views.network import check_row, delivery_row, ledger_row, measured_row, pop_row, rule_words
 from appliance.views.people import beside, for_people, span
@@ -26,8 +27,10 @@ __all__ = [
     "Row",
     "as_table",
     "beside",
+    "capacity_row",
     "check_row",
     "client_row",
+    "coming_rows",
     "delivery_row",
     "explanation_text",
     "flow_row",
@@ -35,6 +38,7 @@ __all__ = [
     "lease_row",
     "ledger_row",
     "left_text",
+    "market_text",
     "measured_row",
     "nat_pool_row",
     "order_text",
