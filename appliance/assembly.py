@@ -30,7 +30,7 @@ from appliance.reaper import Reaper
 from appliance.shared import NetworkConfig, SharedState, delivered_names, site_names
 from appliance.store import MemoryJournal, bounds_of, journal_of
 from appliance.transfers import ZoneTransfers
-from appliance.vitals import ThisMachine, Vitals
+from appliance.vitals import ThisMachine, Unused, Vitals
 
 _ONLY_AT_START = (
     "name",
@@ -85,8 +85,9 @@ class Appliance(Service):
             ThisMachine(),
             connections=self.nat.count,
             sent_bytes=self.nat.delivered_bytes,
-            capacity=self._capacity,
+            capacity=lambda: self.config.carries(config.name),
         )
+        self.unused = Unused(reactor, folder, load=self._own_load)
         network = self.state.network
         network.pops.own_load = self.vitals.load
         self.looking = Looking(reactor, network.checking, network.pops.observe)
@@ -99,6 +100,7 @@ class Appliance(Service):
             find=self.store.find if self.store is not None else None,
             transfers=self.transfers,
             vitals=self.vitals,
+            unused=self.unused,
         )
         self._changing = Changing(
             self.state,
@@ -144,6 +146,7 @@ class Appliance(Service):
                 self.store.abandon()
             raise
         self.vitals.startService()
+        self.unused.startService()
         super().startService()
         self._log.info(
             "{event}: {name} shares {addresses} addresses among {sites} sites; {leases} leases from before",
@@ -184,6 +187,7 @@ class Appliance(Service):
             config.pools, config.sites, zones, recovered, client_nat=config.client_nat, network=network
         )
         self.looking.configure(pop for name, pop in config.pops.items() if name != self.state.network.name)
+        self.unused.configure(config.market.capacity)
 
     def _zones(self, config: Config) -> Zones:
         return Zones(
@@ -192,10 +196,9 @@ class Appliance(Service):
             delivered_names(config.delivery.values()),
         )
 
-    def _capacity(self) -> float:
-        """Connections that this POP can carry, as the configuration says; 0: it does not."""
-        own = self.config.pops.get(self.state.network.name)
-        return own.capacity if own is not None else 0.0
+    def _own_load(self, servers: tuple[str, ...]) -> float:
+        """What this POP carries at these servers, or at all."""
+        return self.state.carrying.live_at(servers) if servers else self.nat.count()
 
     def snapshot(self) -> None:
         """Write the state to the disk now, as USR1 asks; the log says when it is there."""
@@ -261,6 +264,7 @@ class Appliance(Service):
     async def _stop(self) -> None:
         parts: list[tuple[str, Callable[[], object]]] = [
             ("vitals", self.vitals.stopService),
+            ("unused", self.unused.stopService),
             ("looking", self.looking.stopService),
         ]
         if self._secrets is not None:

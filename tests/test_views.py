@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.model import Endpoint, Load, Pair, Transport
 from appliance.nat.traffic import Flow
-from appliance.views import as_table, flow_row, for_people, order_text, pops_text, status_text
+from appliance.views import as_table, flow_row, for_people, market_text, order_text, pops_text, status_text
 from appliance.views.texts import explanation_text, vitals_text
 from tests.control import network
 from tests.control.world import CLIENT, UNIX, WWW, World
@@ -179,6 +179,7 @@ class TextTests(SynchronousTestCase):
             "nat": {"refused": 2, "turned_away": 1},
             "overrides": world.carried.overrides(limit=9),
             "overrides_count": 1,
+            "capacity": None,
         }
         lines = status_text(status).splitlines()
         self.assertIn("by hand: server alpha: weight 5 (file: 1)", lines)
@@ -188,6 +189,43 @@ class TextTests(SynchronousTestCase):
         many = {**status, "overrides": world.carried.overrides(limit=9) * 30, "overrides_count": 70}
         lines = [line for line in status_text(many).splitlines() if line.startswith("by hand")]
         self.assertEqual((len(lines), lines[-1]), (21, "by hand: 50 more"))
+
+    def test_market(self) -> None:
+        """What is unused now and why, and a line for each hour; what is stated or not known is said."""
+        self.assertEqual(
+            market_text({"capacity": None}),
+            "no capacity is configured (market.capacity), so there is nothing to sell",
+        )
+        hour = {"from": 1_790_003_600.0 // 3600 * 3600, "expected": 12.34, "unused": 387.66, "days": 3}
+        row = {
+            "unit": "connections",
+            "servers": ["one", "two"],
+            "hard": 500.0,
+            "reserve": 0.2,
+            "stated": 0.0,
+            "forecast": 0.95,
+            "load": 37.0,
+            "unused": 363.0,
+            "slot": 900.0,
+            "coming": [{**hour, "until": hour["from"] + 3600.0}],
+        }
+        first, where, why, *table = market_text({"capacity": row}).splitlines()
+        self.assertEqual(first, "37 of 500 connections used, 363 unused")
+        self.assertEqual(where, "the load is counted at one two, in slots of 15 minutes")
+        self.assertIn("20% of 500 are kept back", why)
+        self.assertIn("EXPECTED covers 95% of past DAYS", why)
+        self.assertEqual(
+            [line.split() for line in table],
+            [
+                ["FROM", "(UTC)", "UNTIL", "DAYS", "EXPECTED", "UNUSED"],
+                ["2026-09-21", "15:00", "16:00", "3", "12.3", "387.7"],
+            ],
+        )
+        stated = market_text({"capacity": {**row, "servers": [], "stated": 120.0, "load": None, "unused": 120.0}})
+        first, where, why, *_ = stated.splitlines()
+        self.assertEqual(first, "an unknown part of 500 connections used, 120 unused (stated)")
+        self.assertIn("counted at all servers", where)
+        self.assertEqual(why, "120 are always unused, as the operator states")
 
     def test_vitals(self) -> None:
         """One line; what is not known yet is a dash."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.commands.socket import Control
-from appliance.views import as_table, for_people, pops_text, status_text
+from appliance.views import as_table, for_people, market_text, pops_text, status_text
 
 WATCH_INTERVAL = 2.0
 
@@ -44,6 +44,8 @@ def add_to(verbs: Any) -> None:
         lambda found: pops_text(found, time.time()),
         lambda found: found["items"],
     )
+    market = verbs.add_parser("market", help="what of this POP's capacity is unused, now and in the coming hours")
+    _add_options(market, lambda control: control.get("market"), market_text)
 
 
 def _add_options(

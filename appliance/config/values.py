@@ -264,7 +264,11 @@ class Config:
     log: LogConfig
     warnings: tuple[Fault, ...] = ()
 
-    def carries(self) -> float:
-        """Connections that this POP can carry, as ``pops`` or else ``market`` says; 0: neither does."""
-        own, capacity = self.pops.get(self.name), self.market.capacity
+    def carries(self, name: str) -> float:
+        """
+        Connections that this POP can carry, as ``pops`` or else ``market`` says; 0: neither does.
+
+        :param name: its name since the start, which a reload does not change.
+        """
+        own, capacity = self.pops.get(name), self.market.capacity
         return (own.capacity if own is not None else 0.0) or (capacity.hard if capacity is not None else 0.0)

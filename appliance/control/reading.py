@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred, succeed
 from appliance.control.carried import Carried
 from appliance.control.delivered import Delivered
 from appliance.control.explaining import explain
+from appliance.control.market import Market, Unused
 from appliance.control.words import Row, address_of, in_seconds, is_number, place_of
 from appliance.errors import RequestError
 from appliance.leasing import Lease
@@ -74,9 +75,9 @@ class Reading:
     :param carrier: the NAT, when it is there.
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
-    :param vitals: how busy machine and process are; None: nobody looks.
+    :param vitals: how busy machine and process are; None: nobody looks.  ``unused``: what of the POP is not needed.
     :ivar refused: the errors of the last reload; none where it was taken over.
-    :ivar carried: what is read of servers, virtual servers, clients and client NAT pools.
+    :ivar carried: what is read of servers, virtual servers, clients and client NAT pools; ``market``: of the market.
     :ivar delivered: what is read of POPs, and of customers' names.
     """
 
@@ -92,6 +93,7 @@ class Reading:
         wall: Callable[[], float] = time.time,
         transfers: Transfers | None = None,
         vitals: Vitals | None = None,
+        unused: Unused | None = None,
     ) -> None:
         self._state = state
         self._name = name
@@ -104,6 +106,7 @@ class Reading:
         self._vitals = vitals
         self._started_at = state.now()
         self.refused: list[str] = []
+        self.market = Market(unused)
         self.carried = Carried(state, self.unix, lambda addresses: self._carrier().absent(addresses))
         self.delivered = Delivered(state, self.unix)
 
@@ -133,6 +136,7 @@ class Reading:
             "pops": self.delivered.standing(),
             "vitals": dict(self._vitals.figures()) if self._vitals is not None else {},
             "lag": dict(self._vitals.lag()) if self._vitals is not None else {},
+            "capacity": self.market.standing(),
             "journal": "failing" if state.failure is not None else "well",
             "overrides": self.carried.overrides(limit=MOST_ROWS),
             "overrides_count": len(state.overrides),
@@ -166,7 +170,7 @@ class Reading:
             if not pin.standing:
                 why = pin.trouble or "another site still holds it"
                 found.append(f"{pin.address} of {pin.site} cannot be used yet: {why}")
-        return found + self.carried.alarms() + self.delivered.alarms()
+        return found + self.market.alarms() + self.carried.alarms() + self.delivered.alarms()
 
     # -- lists -----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from appliance.control.reading import MOST_ROWS, Reading
 from appliance.errors import RequestError
 from appliance.naming import Answer, Question, from_text, to_text
 from appliance.shared import SharedState
-from appliance.views import as_table, explanation_text, for_people, order_text, pops_text, status_text
+from appliance.views import as_table, explanation_text, for_people, market_text, order_text, pops_text, status_text
 
 
 class Verbs:
@@ -43,6 +43,7 @@ class Verbs:
             self.nat_pools,
             self.pops,
             self.delivery,
+            self.market,
             self.explain,
             self.answer,
             self.release,
@@ -114,6 +115,10 @@ class Verbs:
     def delivery(self) -> None:
         """Each customer's name, and what it would be answered with now."""
         self._table("delivery", self._reading.delivered.delivery(limit=MOST_ROWS))
+
+    def market(self) -> None:
+        """What of the POP's capacity is unused, now and in the coming hours."""
+        print(market_text(self._reading.market.market()))
 
     def explain(self, name: str, rdtype: str = "A") -> None:
         """explain(name, type='A'): what would be answered now, and every number behind it; changes nothing."""

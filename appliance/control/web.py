@@ -68,6 +68,7 @@ class Api(Resource):
             "delivery": lambda p: paged(
                 reading.delivered.delivery, p, lambda row: f"{row['customer']} {row['name']}", MOST_NAMES
             ),
+            "market": lambda _: reading.market.market(),
             "history": self._history,
             "explain": lambda p: reading.explain(needed(p, "name"), p.get("type", "A"), p.get("client", "")),
         }

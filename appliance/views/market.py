@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from appliance.model import Capacity
+from appliance.views.people import amount
 from appliance.views.table import as_table
 
 HOUR = 3600.0
@@ -73,9 +74,9 @@ def coming_rows(supply: _Supply, now: float) -> list[dict[str, Any]]:
 
 def capacity_text(row: Mapping[str, Any]) -> str:
     """``37 of 500 connections used, 363 unused``."""
-    load = "an unknown part" if row["load"] is None else _amount(row["load"])
+    load = "an unknown part" if row["load"] is None else amount(row["load"])
     stated = " (stated)" if row["stated"] else ""
-    return f"{load} of {_amount(row['hard'])} {row['unit']} used, {_amount(row['unused'])} unused{stated}"
+    return f"{load} of {amount(row['hard'])} {row['unit']} used, {amount(row['unused'])} unused{stated}"
 
 
 def market_text(found: Mapping[str, Any]) -> str:
@@ -90,10 +91,10 @@ def market_text(found: Mapping[str, Any]) -> str:
     where = f"at {' '.join(row['servers'])}" if row["servers"] else "at all servers"
     lines = [capacity_text(row), f"the load is counted {where}, in slots of {row['slot'] / 60:g} minutes"]
     if row["stated"]:
-        lines.append(f"{_amount(row['stated'])} are always unused, as the operator states")
+        lines.append(f"{amount(row['stated'])} are always unused, as the operator states")
     else:
         lines.append(
-            f"{row['reserve']:.0%} of {_amount(row['hard'])} are kept back; EXPECTED covers {row['forecast']:.0%} of "
+            f"{row['reserve']:.0%} of {amount(row['hard'])} are kept back; EXPECTED covers {row['forecast']:.0%} of "
             "past DAYS in each slot; with 0 DAYS it is as the load is now"
         )
     lines.append(as_table([_hour(hour) for hour in row["coming"]]))
@@ -106,11 +107,6 @@ def _hour(row: Mapping[str, Any]) -> dict[str, object]:
         "from (UTC)": start.strftime("%Y-%m-%d %H:%M"),
         "until": end.strftime("%H:%M"),
         "days": row["days"],
-        "expected": _amount(row["expected"]),
-        "unused": _amount(row["unused"]),
+        "expected": amount(row["expected"]),
+        "unused": amount(row["unused"]),
     }
-
-
-def _amount(value: float) -> str:
-    """``57``, ``3.2``: to a tenth."""
-    return f"{value:.1f}".removesuffix(".0")

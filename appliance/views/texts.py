@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.views.choices import choice_text, probed_text
+from appliance.views.market import capacity_text
 from appliance.views.people import for_people, span
 from appliance.views.table import as_table
 
@@ -32,6 +33,8 @@ def status_text(status: Mapping[str, Any]) -> str:
     lines.append(f"{_counted(status['connections'], 'connection')}; journal {status['journal']}")
     if status["vitals"]:
         lines.append(vitals_text(status["vitals"], status["lag"]))
+    if status["capacity"] is not None:
+        lines.append(f"capacity: {capacity_text(status['capacity'])}")
     for zone in status["secondaries"]:
         lines.append(secondary_text(zone, status["now"]))
     lines += [f"by hand: {row['subject']}: {override_text(row)}" for row in status["overrides"][:MOST_OVERRIDES]]

@@ -93,4 +93,4 @@ class CarriesTests(SynchronousTestCase):
             market("hard: 500", SERVERS.replace(", capacity: 70", "") + ME): 500.0,
             ZONE + SERVERS + other: 0.0,
         }.items():
-            self.assertEqual(read(text).carries(), capacity)
+            self.assertEqual(read(text).carries("ams1"), capacity)

@@ -72,6 +72,16 @@ class LateReactor:
         return ["the reactor is late"]
 
 
+class HalfUsed:
+    """A POP's capacity, with something to look at."""
+
+    def row(self, *, coming: bool) -> dict[str, Any]:
+        return {"hard": 500.0, "unused": 250.0, **({"coming": [{"unused": 240.0}]} if coming else {})}
+
+    def troubles(self) -> list[str]:
+        return ["past load is not on the disk"]
+
+
 class Api:
     """What a client of the control socket has."""
 
@@ -85,6 +95,7 @@ class Api:
             find=None,
             wall=lambda: 1000.0,
             vitals=LateReactor(),
+            unused=HalfUsed(),
         )
         changing = Changing(world.state, reload=lambda: (True, ""), listen=lambda: (), snapshot=None)
         self._factory = api_factory(reading, changing, world.orders, world.clock)
@@ -182,8 +193,14 @@ class ApiTests(SynchronousTestCase):
         self.assertEqual(found["nat"], {"refused": 2})
         self.assertEqual([row["subject"] for row in found["overrides"]], ["server alpha"])
         self.assertEqual(found["alarms"][0], "the reactor is late")
-        self.assertIn("server beta: failed", found["alarms"][1])
+        self.assertEqual(found["alarms"][1], "past load is not on the disk")
+        self.assertIn("server beta: failed", found["alarms"][2])
+        self.assertEqual(found["capacity"], {"hard": 500.0, "unused": 250.0})
         self.assertEqual((found["vitals"], found["lag"]["p99"]), ({"cpu": 0.5}, 0.3))
+
+    def test_market(self) -> None:
+        coming = [{"unused": 240.0}]
+        self.assertEqual(self.get("market"), {"capacity": {"hard": 500.0, "unused": 250.0, "coming": coming}})
 
     def test_orders(self) -> None:
         """Each verb is one of the API."""
