@@ -201,7 +201,8 @@ def _probe(pop: Pop, kind: ProbeType, url: Url | None, path: str) -> Probe:
         name=f"{pop.name}.{kind.value}",
         type=kind,
         interval=pop.interval,
-        fast_interval=min(1.0, pop.interval),
+        # Not much faster: how long an answer may be kept is reckoned from it.
+        fast_interval=pop.interval / 2,
         # Somebody may ask for the best POP at any time.
         idle_interval=pop.interval,
         timeout=min(POP_TIMEOUT, pop.interval),

@@ -141,9 +141,9 @@ class Delivering:
         if not choice.candidates:
             for_all = not choice.depends_on_client
             return unchosen(needs, customer=customer.delivery.name, for_all=for_all)
-        ttl = float(choice.lifetime(now + AHEAD, self._rng))
         guarded = static and any(each.name in self._guard for each in choice.candidates)
         by_client = choice.depends_on_client or guarded
+        ttl = float(choice.lifetime(now if by_client else now + AHEAD, self._rng))
         if guarded and asker is not None:
             named, ttl = self._promise(customer, choice, asker, ttl, now)
         else:

@@ -93,4 +93,5 @@ class CarriesTests(SynchronousTestCase):
             market("hard: 500", SERVERS.replace(", capacity: 70", "") + ME): 500.0,
             ZONE + SERVERS + other: 0.0,
         }.items():
-            self.assertEqual(read(text).carries("ams1"), capacity)
+            config = read(text)
+            self.assertEqual(config.carries(config.name), capacity)
