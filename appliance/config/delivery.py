@@ -48,7 +48,8 @@ def delivery(node: Node, faults: Faults) -> DeliveryFields:
         if rule.value.all_down is AllDown.BACKUP and not given.get("backup"):
             place = rule.node.entries["all_down"]
             faults.add(place, "'backup' is required, the list of addresses that are answered then")
-        elif rule.value.all_down is not AllDown.BACKUP and "backup" in given:
+        elif rule.value.all_down is not AllDown.BACKUP and "backup" in given and not fields.get("static"):
+            # Where no POP has room, those who ask for static names are sent there.
             faults.warn(given["backup"], "is never answered, for rule.all_down is not 'backup'")
     if fields.get("ttl", 0.0) > LONGEST_USUAL_TTL:
         stale = "whoever has an answer uses it for so long, whatever goes down"

@@ -110,6 +110,10 @@ class KeyTests(SynchronousTestCase):
         }.items():
             self.assertEqual(warned(f"{SHOP}, {keys}"), [warning])
 
+    def test_a_backup_for_when_no_pop_has_room(self) -> None:
+        """It is answered at static names by any rule, so it is nothing to warn of."""
+        self.assertEqual(warned("static: [www.example.test], backup: [192.0.2.80]"), [])
+
     def test_what_is_not_looked_at(self) -> None:
         """Health that nobody measures, and load that nobody reads."""
         text = customers("pages: [www.example.test], origins: [o, u]")
