@@ -151,6 +151,10 @@ class World:
         self.check()
 
     def check(self) -> None:
+        """What is due now: deadlines, as the reaper sees to them, and checks."""
+        at = self.state.next_deadline()
+        if at is not None and at <= self.clock.seconds():
+            self.state.reclaim(limit=100)
         for check in self.network.checking.due():
             result = self.found.get((str(check.address), check.probe.type), found())
             # Each page that is read is another one.

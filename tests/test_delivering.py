@@ -121,9 +121,9 @@ class PageTests(DeliveringCase):
         self.world.run(2)
         for policy in policies:
             self.assertEqual(self.world.ask(f"www.{policy.value}.test"), [B])
-        self.world.down(A)
-        self.world.down(B)
-        self.world.run(4)
+        for address in (A, B):
+            self.world.down(address)
+            self.world.run(4)
         answers = {policy: self.world.ask(f"www.{policy.value}.test") for policy in policies}
         self.assertEqual(
             answers, {AllDown.ALL: [A, B], AllDown.LAST_GOOD: [B], AllDown.EMPTY: [], AllDown.BACKUP: ["192.0.2.99"]}

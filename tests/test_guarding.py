@@ -62,7 +62,7 @@ class GuardTests(SynchronousTestCase):
         return standing
 
     def test_the_next_best_when_the_best_is_full(self) -> None:
-        """And the best one when nobody has room: an answer that names nobody brings nobody anywhere."""
+        """And somebody when nobody has room: an answer that names nobody brings nobody anywhere."""
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)
         answered = self.crowd("img.shop.test", 3 * STRANGERS)
@@ -71,6 +71,16 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.crowd("img.shop.test", 2, first=99), {AMS: 2})
         self.assertEqual(self.world.network.delivering.standing("shop")[2], 2)
         self.assertEqual(self.standing(HERE).promised, STRANGERS)
+
+    def test_nobody_has_room(self) -> None:
+        """Not the best is named then, if it is overrun, but who has least too much."""
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
+        self.world.own_load = attrs.evolve(self.world.own_load, connections=30.0)
+        self.world.found[FRA, ProbeType.LOAD] = found(connections=25.0)
+        self.world.found[NYC, ProbeType.LOAD] = found(connections=12.0)
+        self.world.run(2)
+        self.assertEqual(self.crowd("img.shop.test", 3), {NYC: 3})
+        self.assertEqual(self.world.network.delivering.standing("shop")[2], 3)
 
     def test_who_has_a_place_keeps_it(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)

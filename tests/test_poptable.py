@@ -145,7 +145,7 @@ class PopTableTests(SynchronousTestCase):
         self.assertEqual(self.world.ask(IMG), [AMS])
         now = self.world.clock.seconds()
         self.assertTrue(all(each.until <= now + 1.0 for each in self.table.figures()))
-        self.world.run(KEEP)
+        self.world.run(KEEP + 1)
         self.assertIs(self.table.believe().standing, Standing.ALONE_ALL)
         self.assertTrue(all(each.up for each in self.table.figures()))
         told = self.world.told(PopsAlone)
@@ -155,6 +155,26 @@ class PopTableTests(SynchronousTestCase):
         self.assertIs(self.table.believe().standing, Standing.AGREED)
         self.assertEqual([self.figures(name).up for name in NAMES], [True, True, False])
         self.assertEqual(self.told(PopsAgreed), 1)
+
+    def test_it_is_said_though_nobody_asks(self) -> None:
+        """When the rows of others have run out we are alone; whoever waits for the next deadline hears of it."""
+        self.world.ask(IMG)
+        self.run_with_rows(3, fra=ALL_UP, nyc=ALL_UP)
+        for address in (FRA, NYC):
+            self.world.down(address)
+        nearer: list[None] = []
+        self.world.state.call_when_nearer(lambda: nearer.append(None))
+        while self.world.network.checking.pop("fra").up or self.world.network.checking.pop("nyc").up:
+            self.run_with_rows(1, fra=ALL_UP, nyc=ALL_UP)
+        self.assertTrue(nearer)
+        self.assertEqual(self.told(PopsAlone), 0)
+        for told in (1, 2):
+            while self.told(PopsAlone) < told:
+                at = self.world.state.next_deadline()
+                assert at is not None
+                self.world.clock.advance(max(0.0, at - self.world.clock.seconds()))
+                self.world.state.reclaim(limit=100)
+        self.assertIsNone(self.world.network.next_deadline())
 
     # -- loads -------------------------------------------------------------------------------------------------------
 

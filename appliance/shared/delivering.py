@@ -52,13 +52,6 @@ class _Customer:
     over_at: float = -math.inf
     why: dict[tuple[bool, int], Why] = attrs.Factory(dict)
 
-    def concerns(self, kind: str, name: str) -> bool:
-        """May its answers be others for what happened to this ``server`` or ``pop``?"""
-        delivery = self.delivery
-        if kind == "pop":
-            return bool(delivery.static)
-        return any(origin.name == name for origin in delivery.origins)
-
     def reason(self, *, static: bool) -> Why | None:
         """Of the families together: one that is not as it should be is what people have to hear of."""
         found = [why for (of_static, _), why in sorted(self.why.items()) if of_static is static]
@@ -119,9 +112,17 @@ class Delivering:
         else:
             return
         if kind == "pop":
-            self._pops.look(at_once=True)
+            self.look_at_pops()
+            return
         for customer in self._customers.values():
-            if customer.choices and customer.concerns(kind, name):
+            if customer.choices and any(origin.name == name for origin in customer.delivery.origins):
+                self._look(customer)
+
+    def look_at_pops(self) -> None:
+        """What is believed of the POPs may be something else: choices among them are made anew at once."""
+        self._pops.look(at_once=True)
+        for customer in self._customers.values():
+            if customer.choices and customer.delivery.static:
                 self._look(customer)
 
     # -- answering -----------------------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ class Delivering:
             customer.over += 1
             customer.over_at = now
         self._guard.told(name, resolver, ttl, now)
-        return named or beyond(customer.delivery, choice), ttl
+        return named or beyond(self._guard, customer.delivery, choice, now), ttl
 
     def _refresh(self, customer: _Customer, now: float) -> None:
         if now >= customer.looked_at + LOOK_INTERVAL or now >= customer.chooser.deadline():

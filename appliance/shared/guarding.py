@@ -7,6 +7,7 @@ answers together have promised.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
@@ -118,6 +119,15 @@ class Guard:
         if ledger is None or found is None:
             return None
         return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
+
+    def room(self, pop: str, now: float) -> float:
+        """The part of its capacity that is left by what it has and by what is promised; below 0: it is beyond."""
+        ledger = self._ledgers.get(pop)
+        if ledger is None:
+            return math.inf
+        standing = ledger.standing(now)
+        taken = max(standing.load, standing.kappa * (standing.promised + standing.others))
+        return (standing.limit - taken) / standing.capacity if standing.capacity else -math.inf
 
     def promised(self, pop: str, now: float) -> float:
         """Connections that our answers may still bring to it."""

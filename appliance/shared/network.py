@@ -34,6 +34,7 @@ class NetworkConfig:
 
 class Network:
     """
+    :param nearer: is called when :meth:`next_deadline` may have come nearer.
     :param name: of this POP; ``epoch``: a later process has a larger one.
     :ivar checking: what is checked, and what was found.
     :ivar forcing: what persons have ordered of POPs.
@@ -45,17 +46,19 @@ class Network:
         self,
         seconds: Callable[[], float],
         telling: Telling,
+        nearer: Callable[[], None],
         carrying: Carrying,
         tables: Tables,
         name: str,
         epoch: int,
     ) -> None:
+        self._seconds = seconds
         self._tables = tables
         self._name = name
         self.checking = Checking(seconds, telling, self._in_use, carrying.probed)
         self.forcing = Forcing(seconds, telling, self.checking, tables.overrides)
         self.guard = Guard()
-        self.pops = PopTable(seconds, telling, self.checking, self.guard, name, epoch)
+        self.pops = PopTable(seconds, telling, nearer, self.checking, self.guard, name, epoch)
         self.delivering = Delivering(seconds, telling, carrying, self.checking, self.pops, self.guard)
 
     @property
@@ -78,6 +81,16 @@ class Network:
             self._wanted(event.lease)
         else:
             self.delivering.follow(event)
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`due` is worth calling."""
+        return self.pops.next_deadline()
+
+    def due(self) -> None:
+        """What others have seen is too old, or we have been alone too long: it counts now, though nobody asks."""
+        at = self.pops.next_deadline()
+        if at is not None and at <= self._seconds():
+            self.delivering.look_at_pops()
 
     def _wanted(self, lease: LeaseRecord) -> None:
         site = self._tables.sites.get(lease.site)

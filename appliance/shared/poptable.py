@@ -22,15 +22,24 @@ LOOK_INTERVAL = 1.0
 
 class PopTable:
     """
+    :param nearer: is called when :meth:`next_deadline` may have come nearer.
     :param name: of this POP; ``epoch`` of this process: a later one has a larger number.
     :ivar own_load: what this POP says of itself.
     """
 
     def __init__(
-        self, seconds: Callable[[], float], telling: Telling, checking: Checking, guard: Guard, name: str, epoch: int
+        self,
+        seconds: Callable[[], float],
+        telling: Telling,
+        nearer: Callable[[], None],
+        checking: Checking,
+        guard: Guard,
+        name: str,
+        epoch: int,
     ) -> None:
         self._seconds = seconds
         self._telling = telling
+        self._nearer = nearer
         self._checking = checking
         self._guard = guard
         self._name = name
@@ -60,7 +69,12 @@ class PopTable:
         taken = self._observers.observe(rows, now)
         if taken:
             self._heard[rows.observer] = now
+            self._nearer()
         return taken
+
+    def next_deadline(self) -> float | None:
+        """When something else may be believed though nothing has come; None: never.  It may have passed for nothing."""
+        return self._observers.next_deadline() if self._pops else None
 
     def heard_at(self, pop: str) -> float | None:
         """When its rows came last."""

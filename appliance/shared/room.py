@@ -49,7 +49,7 @@ def foretell(guard: Guard, delivery: Delivery, choice: Choice, asker: Asker, now
     named, ttl = with_room(guard, choice, share, longest, now, lambda pop, _: judged[pop] in (None, *YES))
     return attrs.evolve(
         plain,
-        named=tuple(named or beyond(delivery, choice)),
+        named=tuple(named or beyond(guard, delivery, choice, now)),
         over=not named,
         ttl=max(1, int(ttl)),
         weight=weight,
@@ -77,7 +77,12 @@ def with_room(
     return named, ttl
 
 
-def beyond(delivery: Delivery, choice: Choice) -> Sequence[Candidate]:
-    """Who is named where nobody has room: the backup, or else the best; there is no answer that brings nobody."""
+def beyond(guard: Guard, delivery: Delivery, choice: Choice, now: float) -> Sequence[Candidate]:
+    """
+    Who is named where nobody has room: the backup, or who is nearest to having some.
+
+    There is no answer that brings nobody, and the best is perhaps the one that is overrun.
+    """
     backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
-    return [Candidate(str(each), each) for each in backup] or [choice.candidates[0]]
+    most_room = max(choice.candidates, key=lambda each: guard.room(each.name, now))
+    return [Candidate(str(each), each) for each in backup] or [most_room]

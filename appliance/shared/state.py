@@ -55,7 +55,7 @@ class SharedState(Shown):
         self._nearer: list[Callable[[], None]] = []
         self._carried: Mapping[str, Site] = {}
         self.carrying = Carrying(seconds, telling, self._came_nearer, self._tables.overrides)
-        self.network = Network(seconds, telling, self.carrying, self._tables, name, epoch)
+        self.network = Network(seconds, telling, self._came_nearer, self.carrying, self._tables, name, epoch)
         self.delivering: Choosing = self.network.delivering
         self._data_path = data_path(self)
         horizon = Horizon(journal, telling)
@@ -193,7 +193,7 @@ class SharedState(Shown):
 
     def next_deadline(self) -> float | None:
         """When :meth:`reclaim` is worth calling."""
-        deadlines = (self._tables.next_deadline(), self.carrying.next_deadline())
+        deadlines = (self._tables.next_deadline(), self.carrying.next_deadline(), self.network.next_deadline())
         return min((at for at in deadlines if at is not None), default=None)
 
     def reclaim(self, *, limit: int) -> None:
@@ -202,6 +202,7 @@ class SharedState(Shown):
         for table in list(self._tables.by_pool.values()):
             self._telling.publish(table.ending.reclaim(now, limit=limit))
         self.carrying.due()
+        self.network.due()
 
     def _follow(self, event: Event) -> None:
         """What an event means for the data path, and for who waits for an address."""
