@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -16,8 +18,9 @@ from appliance.errors import ListenError
 
 class PrivateSocketTests(TestCase):
     def setUp(self) -> None:
-        self.path = Path(self.mktemp()) / "control.sock"
-        self.path.parent.mkdir(mode=0o700)
+        # A short path, for the kernel bounds the names of sockets.
+        self.path = Path(tempfile.mkdtemp(prefix="appliance-test-")) / "control.sock"
+        self.addCleanup(shutil.rmtree, self.path.parent)
         self.socket = PrivateSocket(reactor, "control.socket", self.path, Factory.forProtocol(Protocol))
 
     def answers(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,10 @@ def accepts(address: str, port: int) -> bool:
 class PeerCase(ProbingCase):
     def setUp(self) -> None:
         super().setUp()
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(mode=0o755)
+        # A short path: servers have sockets in it, whose names the kernel bounds.
+        self.folder = Path(tempfile.mkdtemp(prefix="appliance-test-"))
+        self.folder.chmod(0o755)
+        self.addCleanup(shutil.rmtree, self.folder)
 
     async def process(self, port: int, *words: str, folder: Path | None = None) -> None:
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=folder)
