@@ -2,15 +2,14 @@
 What POPs tell each other, as bytes: how busy one is (``/load``), and what it has seen of the others (``/rows``).
 
 JSON (RFC 8259) in UTF-8; docs and ``curl`` are its other readers, so what is not said is left out rather than null.
-Who reads is strict, for the bytes come from another machine: a number is finite, not negative and not ``true``, a name
-is printable and short, there are so many rows and no more.  Keys that are not known are skipped, so that a later
+Who reads is strict, for the bytes come from another machine: a number is from 0 to 10^12 and not ``true``, a name is
+printable and short, there are so many rows and no more.  Keys that are not known are skipped, so that a later
 appliance may say more (requirement 3.2).  Nothing here knows how the bytes travel.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -23,6 +22,9 @@ MOST_NAME_BYTES = 255
 MOST_BYTES = 1 << 20
 """Of a document; the longest rows of the longest names are less.  Whoever fetches one may stop there, too."""
 _MOST_COUNT = 1 << 63
+_MOST_NUMBER = 1e12
+"""No figure of a machine is above it, and sums, means and products of what is not are finite."""
+_A_NUMBER = f"a number from 0 to {_MOST_NUMBER:g}"
 _MOST_SHOWN = 40
 """Characters of a wrong value in an error."""
 
@@ -173,15 +175,9 @@ def _number(found: Mapping[str, Any], key: str, place: str) -> float | None:
 
 def _needed(found: Mapping[str, Any], key: str, place: str) -> float:
     said = found.get(key)
-    if isinstance(said, bool) or not isinstance(said, int | float):
-        _wrong(f"{place}{key}", said, "a number of at least 0")
-    try:
-        number = float(said)
-    except OverflowError:
-        number = math.inf
-    if not (math.isfinite(number) and number >= 0):
-        _wrong(f"{place}{key}", said, "a number of at least 0")
-    return number
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= _MOST_NUMBER:
+        _wrong(f"{place}{key}", said, _A_NUMBER)
+    return float(said)
 
 
 def _wrong(place: str, found: object, allowed: str) -> NoReturn:
