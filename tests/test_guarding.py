@@ -160,6 +160,15 @@ class GuardTests(SynchronousTestCase):
             self.world.run(1)
         self.assertGreater(self.guard.seconds_of_a_session, 1.2)
 
+    def test_one_that_says_too_much(self) -> None:
+        """One POP with far more than it can have makes no session last for days."""
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
+        for step in range(50):
+            self.world.own_load = attrs.evolve(self.world.own_load, connections=1e9 * (step > 20))
+            self.crowd("img.shop.test", 1, step)
+            self.world.run(0.1)
+        self.assertLess(self.guard.seconds_of_a_session, 10.0)
+
     def test_who_asks_often_weighs_more(self) -> None:
         """A resolver that comes back as soon as its answer has run out has many clients behind it."""
         self.world.configure(
@@ -191,8 +200,7 @@ class GuardTests(SynchronousTestCase):
     def test_judging_promises_nothing(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)
-        self.assertIs(self.judge("shop", 1), Verdict.ADMITTED)
-        self.assertEqual(self.standing(HERE).promised, 0.0)
+        self.assertEqual((self.judge("shop", 1), self.standing(HERE).promised), (Verdict.ADMITTED, 0.0))
         self.crowd("img.shop.test", STRANGERS, first=2)
         self.assertIs(self.judge("shop", 1), Verdict.FULL)
         self.assertIs(self.judge("shop", 2), Verdict.RENEWED)

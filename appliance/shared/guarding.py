@@ -77,7 +77,9 @@ class Guard:
             ledger.others = row.promised if row is not None else 0.0
             if name in fresh:
                 ledger.measured(fresh[name], now)
-                load += fresh[name]
+                # One that says that it has thousands of times what it can have is not to make sessions last for days,
+                # or for hours there would be no room at any POP.
+                load += min(fresh[name], ledger.capacity)
                 promised += ledger.promised(now) + ledger.others
         if promised > 0.0:
             self._holding.measured(load, promised / self._holding.seconds, now)
