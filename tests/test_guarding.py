@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.capacity import Standing, Verdict
 from appliance.model import ProbeType
-from appliance.shared.guarding import SECONDS_OF_A_SESSION, prefix
+from appliance.shared.guarding import prefix
 from tests.network import HERE, World, asker, customer, found, pop, weights
 
 AMS, FRA, NYC = "203.0.113.1", "203.0.113.2", "203.0.113.3"
@@ -150,25 +150,6 @@ class GuardTests(SynchronousTestCase):
         self.assertGreater(standing.promised, 4.0)
         self.assertLessEqual(standing.promised, 5.0)
 
-    def test_a_session_is_measured(self) -> None:
-        """POPs that have twice what was promised: sessions last longer than was thought, and resolvers weigh more."""
-        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
-        self.assertEqual(self.guard.seconds_of_a_session, SECONDS_OF_A_SESSION)
-        for _ in range(60):
-            self.world.ask("img.shop.test", client=client(0))
-            self.world.own_load = attrs.evolve(self.world.own_load, connections=2.0 * self.standing(HERE).promised)
-            self.world.run(1)
-        self.assertGreater(self.guard.seconds_of_a_session, 1.2)
-
-    def test_one_that_says_too_much(self) -> None:
-        """One POP with far more than it can have makes no session last for days."""
-        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
-        for step in range(50):
-            self.world.own_load = attrs.evolve(self.world.own_load, connections=1e9 * (step > 20))
-            self.crowd("img.shop.test", 1, step)
-            self.world.run(0.1)
-        self.assertLess(self.guard.seconds_of_a_session, 10.0)
-
     def test_who_asks_often_weighs_more(self) -> None:
         """A resolver that comes back as soon as its answer has run out has many clients behind it."""
         self.world.configure(
@@ -200,7 +181,8 @@ class GuardTests(SynchronousTestCase):
     def test_judging_promises_nothing(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)
-        self.assertEqual((self.judge("shop", 1), self.standing(HERE).promised), (Verdict.ADMITTED, 0.0))
+        self.assertIs(self.judge("shop", 1), Verdict.ADMITTED)
+        self.assertEqual(self.standing(HERE).promised, 0.0)
         self.crowd("img.shop.test", STRANGERS, first=2)
         self.assertIs(self.judge("shop", 1), Verdict.FULL)
         self.assertIs(self.judge("shop", 2), Verdict.RENEWED)

@@ -77,11 +77,14 @@ class Guard:
             ledger.others = row.promised if row is not None else 0.0
             if name in fresh:
                 ledger.measured(fresh[name], now)
-                # One that says that it has thousands of times what it can have is not to make sessions last for days,
-                # or for hours there would be no room at any POP.
-                load += min(fresh[name], ledger.capacity)
-                promised += ledger.promised(now) + ledger.others
+                own = ledger.promised(now)
+                if own > 0.0:
+                    # One that says that it has thousands of times what it can have is not to make sessions last for
+                    # days, or for hours there would be no room at any POP.
+                    load += min(fresh[name], ledger.capacity) * own / (own + ledger.others)
+                    promised += own
         if promised > 0.0:
+            # Of our own answers alone: how many sessions others have promised their numbers of connections do not say.
             self._holding.measured(load, promised / self._holding.seconds, now)
 
     def asked(self, customer: str, asker: Asker, now: float) -> tuple[int, float]:
