@@ -24,6 +24,10 @@ GRAIN = 0.01
 _BUFFER_BYTES = 65536
 _LOOKED_AT = 10_000
 _PAUSE = 1.0
+_HELD_UP = 0.25
+"""Seconds by which the clock is looked at too late before that is our own fault."""
+_MOST_HELD_UP = 2.0
+"""Seconds that targets get for it at most."""
 _MOST_SPARE = 384
 
 
@@ -92,6 +96,7 @@ class Ground:
         self._deadlines: Deadlines[Underway] = Deadlines(lambda item: item.deadline)
         self._call: IDelayedCall | None = None
         self._call_at = float("inf")
+        self._patient_until = float("-inf")
 
     def begin(self, item: Underway, deadline: float) -> None:
         """It is told when its deadline comes, unless :meth:`over` was called before."""
@@ -133,9 +138,25 @@ class Ground:
             self._call.reset(delay)
         self._call_at = self._call.getTime()
 
+    def _is_held_up(self, planned: float, now: float) -> bool:
+        """
+        Whether it is this process that is late: it was stopped, or busy with something else.
+
+        What targets said meanwhile is waiting to be read, so they get as long again as we were away.  A second time
+        they do not: whoever is late always would never find out about anybody.
+        """
+        late = now - planned
+        if late > _HELD_UP and now > self._patient_until + late:
+            self._patient_until = now + min(late, _MOST_HELD_UP)
+        return now < self._patient_until
+
     def _look(self) -> None:
+        planned, now = self._call_at, self.seconds()
         self._call, self._call_at = None, float("inf")
-        for item in self._deadlines.due(self.seconds(), limit=_LOOKED_AT):
+        if self._is_held_up(planned, now):
+            self._arm(self._patient_until)
+            return
+        for item in self._deadlines.due(now, limit=_LOOKED_AT):
             try:
                 item.expire()
             except Exception:
