@@ -83,9 +83,10 @@ class Guard:
                     # days, or for hours there would be no room at any POP.
                     load += min(fresh[name], ledger.capacity) * own / (own + ledger.others)
                     promised += own
-        if promised > 0.0:
-            # Of our own answers alone: how many sessions others have promised their numbers of connections do not say.
-            self._holding.measured(load, promised / self._holding.seconds, now)
+        # Of our own answers alone: how many sessions others have promised their numbers of connections do not say.  And
+        # also where there is nothing: what was learned fades, or sessions so long that nobody is admitted would be so
+        # for ever.
+        self._holding.measured(load, promised / self._holding.seconds, now)
 
     def asked(self, customer: str, asker: Asker, now: float) -> tuple[int, float]:
         """
