@@ -11,7 +11,8 @@ from appliance.delivery import PopFigures
 from appliance.events import Event
 from appliance.health import PopsAgreed, PopsAlone, Standing
 from appliance.health.observers import KEEP, PERIODS
-from appliance.model import Load, ProbeType, Row
+from appliance.model import Forced, Load, ProbeType, Row
+from appliance.shared.poptable import FIGURES_INTERVAL
 from tests.network import HERE, World, customer, found, pop, weights
 
 AMS, FRA, NYC = "203.0.113.1", "203.0.113.2", "203.0.113.3"
@@ -133,6 +134,21 @@ class PopTableTests(SynchronousTestCase):
         self.assertFalse(self.world.observe("nobody", ALL_UP))
         self.assertIsNone(self.table.heard_at("nobody"))
 
+    def test_many_customers_are_told_the_same(self) -> None:
+        """For a quarter of a second, and no longer than nothing has come, however many ask."""
+        self.world.run(3)
+        told = self.table.figures()
+        self.assertIs(self.table.figures(), told)
+        self.world.clock.advance(FIGURES_INTERVAL)
+        self.assertIsNot(self.table.figures(), told)
+        told = self.table.figures()
+        self.world.observe("fra", ALL_UP)
+        self.assertIsNot(self.table.figures(), told)
+        self.world.network.checking.force("pop fra", Forced.DOWN)
+        self.assertFalse(self.figures("fra").up)
+        self.world.network.checking.force("pop fra", None)
+        self.assertTrue(self.figures("fra").up)
+
     # -- alone -------------------------------------------------------------------------------------------------------
 
     def test_cut_off(self) -> None:
@@ -221,4 +237,4 @@ class PopTableTests(SynchronousTestCase):
         self.world.configure()
         self.world.run(5)
         self.assertEqual(self.table.rows().rows, ())
-        self.assertEqual(self.table.figures(), [])
+        self.assertEqual(self.table.figures(), ())

@@ -32,6 +32,7 @@ class Checking:
     """
     :param in_use: names of the servers that somebody may come to at any time: they are not left idle.
     :param told: a server with probes went down (with the reason) or came back.
+    :ivar age: how often somebody went up or down, was forced, or came and went.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Checking:
         self._of_pops: frozenset[Check] = frozenset()
         self._sweep_at = 0.0
         self._subjects: Mapping[str, Sequence[Check]] = {}
+        self.age = 0
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
@@ -76,6 +78,7 @@ class Checking:
         self._of_pops = frozenset(check for checks in of_pops.values() for check in checks)
         gone = [name for name in self._subjects if name not in subjects]
         self._subjects = subjects
+        self.age += 1
         self._board.configure(subjects, now)
         for subject in gone:
             # It has no probes any more, and nobody would ever say that it is back.
@@ -166,6 +169,7 @@ class Checking:
         events = self._board.happened()
         if not events:
             return
+        self.age += 1
         self._telling.publish(events)
         for event in events:
             if isinstance(event, SubjectDown | SubjectUp):

@@ -5,7 +5,7 @@ What is believed of the POPs (3.2): this one's own checks, what it says of itsel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -18,6 +18,9 @@ from appliance.shared.telling import Telling
 
 LOOK_INTERVAL = 1.0
 """Seconds for which figures are not gathered anew; who goes up or down counts at once."""
+FIGURES_INTERVAL = 0.25
+"""Seconds for which all customers are told the same figures, as long as nothing has come: they are many, and each asks
+once a second."""
 
 
 class PopTable:
@@ -51,6 +54,9 @@ class PopTable:
         self._standing = Standing.AGREED
         self._heard: dict[str, float] = {}
         self._loads: dict[str, Load] = {}
+        self._figures: tuple[PopFigures, ...] = ()
+        self._figures_of: tuple[Believed, int] | None = None
+        self._figures_at = -math.inf
         self.own_load: Callable[[], Load] = Load
         checking.call_when_pop_said(lambda: self.look(at_once=True))
 
@@ -96,26 +102,16 @@ class PopTable:
             return health
         return attrs.evolve(health, measured=True, latency=0.0, connect=0.0, load=self.own_load())
 
-    def figures(self) -> list[PopFigures]:
-        """What answers are chosen by."""
+    def figures(self) -> tuple[PopFigures, ...]:
+        """What answers are chosen by; O(POPs), but O(1) for who asks again soon."""
         now = self._seconds()
         believed = self.believe()
-        found = []
-        for name, pop in self._pops.items():
-            health, row = self.health(name), believed.rows[name]
-            is_forced = health.forced is not None
-            found.append(
-                PopFigures(
-                    pop=pop,
-                    up=health.up if is_forced else row.up,
-                    until=math.inf if is_forced else self._until(name, pop, health.until, believed, now),
-                    latency=row.latency,
-                    http=row.http,
-                    ftp=row.ftp,
-                    load=row.load,
-                )
-            )
-        return found
+        former, age = self._figures_of, self._checking.age
+        is_new = former is None or former[0] is not believed or former[1] != age
+        if is_new or not self._figures_at <= now < self._figures_at + FIGURES_INTERVAL:
+            self._figures = tuple(self._gather(believed, now))
+            self._figures_of, self._figures_at = (believed, age), now
+        return self._figures
 
     def look(self, *, at_once: bool = False) -> None:
         """
@@ -138,6 +134,20 @@ class PopTable:
             else:
                 everything = believed.standing is Standing.ALONE_ALL
                 self._telling.publish([PopsAlone(at=now, doubted=believed.doubted, everything=everything)])
+
+    def _gather(self, believed: Believed, now: float) -> Iterator[PopFigures]:
+        for name, pop in self._pops.items():
+            health, row = self.health(name), believed.rows[name]
+            is_forced = health.forced is not None
+            yield PopFigures(
+                pop=pop,
+                up=health.up if is_forced else row.up,
+                until=math.inf if is_forced else self._until(name, pop, health.until, believed, now),
+                latency=row.latency,
+                http=row.http,
+                ftp=row.ftp,
+                load=row.load,
+            )
 
     def _fresh_loads(self, believed: Believed) -> dict[str, float]:
         """
