@@ -133,6 +133,21 @@ class PageTests(DeliveringCase):
         self.assertEqual(told, {policy.value: policy.value for policy in policies})
         self.assertEqual(self.world.network.delivering.standing("empty")[3][False].value, "empty")
 
+    def test_back_without_a_question(self) -> None:
+        """Who looks at night sees what is, though nobody has asked since: an alarm ends with what it was about."""
+        self.world.configure(customer(pages=("www",), origins=ORIGINS))
+        self.world.run(2)
+        self.world.ask(WWW)
+        self.world.down(A)
+        self.world.down(B)
+        self.world.run(4)
+        self.assertEqual(self.world.network.delivering.standing("shop")[3][False].value, "all")
+        self.assertEqual(len(self.world.told(DeliveryDown)), 1)
+        self.world.back(A)
+        self.world.run(4)
+        self.assertEqual(self.world.network.delivering.standing("shop")[3][False].value, "best")
+        self.assertEqual(len(self.world.told(DeliveryUp)), 1)
+
     def test_a_reload(self) -> None:
         """A customer comes and goes; the other one, and what it was answered, stays."""
         shop, other = customer(pages=("www",), origins=ORIGINS), customer("other", pages=("www",), origins=ORIGINS[:1])

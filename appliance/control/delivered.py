@@ -104,7 +104,8 @@ class Delivered:
         """
         POPs that are down, that this one is alone, and customers' answers that are not as wanted.
 
-        A POP that a person took out of service is no alarm.  What is said of answers is as of the last questions.
+        A POP that a person took out of service is no alarm.  What is said of answers is as of the last question,
+        or as of whoever went up or down since.
         """
         found = []
         believed = self._network.pops.believe()

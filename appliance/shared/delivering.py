@@ -117,6 +117,7 @@ class Delivering:
         for customer in self._customers.values():
             if customer.choices and any(origin.name == name for origin in customer.delivery.origins):
                 self._look(customer)
+                self._note_again(customer)
 
     def look_at_pops(self) -> None:
         """What is believed of the POPs may be something else: choices among them are made anew at once."""
@@ -124,6 +125,7 @@ class Delivering:
         for customer in self._customers.values():
             if customer.choices and customer.delivery.static:
                 self._look(customer)
+                self._note_again(customer)
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
@@ -271,6 +273,13 @@ class Delivering:
             self._telling.publish([DeliveryDown(at=now, customer=name, names=names, reason=after.value)])
         else:
             self._telling.publish([DeliveryUp(at=now, customer=name, names=names)])
+
+    def _note_again(self, customer: _Customer) -> None:
+        """What was said of its answers is to end with its reason, and not with the next question."""
+        for static, family in list(customer.why):
+            # Why is the same for all names and networks.
+            choice = self._choose(customer, b"", family, None, static=static)
+            self._note(customer, static, family, choice.why)
 
 
 def _client(asker: Asker | None) -> bytes:
