@@ -9,7 +9,8 @@ import attrs
 from appliance.delivery.events import DeliveryDown, DeliveryUp
 from appliance.events import ChoiceChanged
 from appliance.model import AllDown, Delivery, OriginBy, Server
-from appliance.shared.delivering import AHEAD, LOOK_INTERVAL
+from appliance.shared.delivering import LOOK_INTERVAL
+from appliance.shared.room import AHEAD
 from tests.network import HERE, DeliveringCase, customer, origin, pop, weights
 
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"

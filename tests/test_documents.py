@@ -18,7 +18,7 @@ from appliance.delivery import costs, dwell, origins, rendezvous, values
 from appliance.health import board, decay, observers, watch
 from appliance.model import Cause, Delivery, Layer, Pop, PopWeights, Probe, ProbeType, Rule
 from appliance.probe import program
-from appliance.shared import delivering, guarding
+from appliance.shared import delivering, guarding, room
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*ROOT.glob("*.rst"), *(ROOT / "docs").glob("*.rst")]
@@ -165,7 +165,7 @@ class NetworkTests(SynchronousTestCase):
             "0.95": costs.FULL_FROM,
             "100 ms": costs.LAG_REFERENCE * 1000,
             "10 s": origins.DECAY_PERIOD,
-            "1 s": delivering.AHEAD if delivering.AHEAD == delivering.LOOK_INTERVAL else None,
+            "1 s": room.AHEAD if room.AHEAD == delivering.LOOK_INTERVAL else None,
             "3": dwell.PATIENCE_INTERVALS,
             "30 s": dwell.RESIDENCE,
             "1024": rendezvous.BUCKETS,

@@ -12,11 +12,12 @@ from appliance.delivery import Choice, Reason
 from appliance.delivery.values import SHORTEST
 from appliance.model import Asker
 from appliance.naming import to_text
+from appliance.naming.completing import EXHAUSTED_TTL
 from appliance.shared import SharedState
 from appliance.shared.checking import pop_subject, server_subject
 from appliance.shared.guarding import prefix
 from appliance.shared.room import Foretold
-from appliance.views import check_row, ledger_row, rule_words
+from appliance.views import check_row, ledger_row, rule_words, span
 from appliance.views.network import figure, instant
 
 Wall = Callable[[float], float]
@@ -69,11 +70,15 @@ def ttl_why(foretold: Foretold, now: float) -> str:
     choice = foretold.choice
     if foretold.ttl < foretold.longest:
         return "shorter than others get it: who asks brings much of what a POP can take"
-    if choice.ttl <= choice.ttl_until - now:
+    left = choice.ttl_until - now - foretold.ahead
+    if not choice.candidates:
+        return f"that of no data: the zone's SOA says, and it is {EXHAUSTED_TTL} s at most"
+    if choice.ttl <= left:
         return "the customer's"
-    if choice.ttl_until - now < SHORTEST:
+    if left < SHORTEST:
         return "the least there is: the next result of a check could change somebody's state"
-    return "until the earliest instant at which somebody's state could change"
+    before = f"{span(foretold.ahead)} before " if foretold.ahead else ""
+    return f"until {before}the earliest instant at which somebody's state could change"
 
 
 def _candidate(

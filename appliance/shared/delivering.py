@@ -25,13 +25,11 @@ from appliance.shared.carrying import Carrying
 from appliance.shared.checking import Checking
 from appliance.shared.guarding import Guard, prefix
 from appliance.shared.poptable import PopTable
-from appliance.shared.room import Foretold, beyond, foretell, with_room
+from appliance.shared.room import AHEAD, Foretold, beyond, foretell, with_room
 from appliance.shared.telling import Telling
 
 LOOK_INTERVAL = 1.0
 """Seconds for which a customer's figures are not gathered anew; who goes up or down counts at once."""
-AHEAD = 1.0
-"""Seconds for which an answer may be given again from the wire cache: the TTL ends so much sooner."""
 _AS_WANTED = frozenset({Why.BEST, Why.ABSENT})
 
 

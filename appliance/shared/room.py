@@ -10,7 +10,12 @@ from appliance.capacity import Verdict
 from appliance.capacity.values import YES
 from appliance.delivery import Candidate, Choice
 from appliance.model import Asker, Delivery
+from appliance.naming.completing import EXHAUSTED_TTL
 from appliance.shared.guarding import Guard
+
+AHEAD = 1.0
+"""Seconds for which an answer that is the same for all may be given again from the wire cache: its TTL ends so much
+sooner."""
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +26,7 @@ class Foretold:
     :param named: who; ``over``: though nobody has room.
     :param longest: the TTL without the ledgers, ``ttl`` with them: shorter for who brings much of what a POP can take.
         Of the answer itself chance takes up to a fifth away.
+    :param ahead: seconds by which the TTL ends before somebody's state could change.
     :param weight: connections that the asker may bring; ``verdicts``: what the ledgers say of that, by POP.
     """
 
@@ -31,17 +37,27 @@ class Foretold:
     over: bool
     ttl: int
     longest: int
+    ahead: float
     weight: float = 0.0
     verdicts: Mapping[str, Verdict] = attrs.Factory(dict)
 
 
 def foretell(guard: Guard, delivery: Delivery, choice: Choice, asker: Asker, now: float, *, static: bool) -> Foretold:
     """What becomes of ``choice``; nothing is promised, and nothing learned.  O(candidates)."""
-    longest = choice.lifetime(now)
+    guarded = static and any(each.name in guard for each in choice.candidates)
+    ahead = 0.0 if guarded or choice.depends_on_client else AHEAD
+    longest = choice.lifetime(now + ahead) if choice.candidates else EXHAUSTED_TTL
     plain = Foretold(
-        delivery=delivery, static=static, choice=choice, named=choice.answer, over=False, ttl=longest, longest=longest
+        delivery=delivery,
+        static=static,
+        choice=choice,
+        named=choice.answer,
+        over=False,
+        ttl=longest,
+        longest=longest,
+        ahead=ahead,
     )
-    if not static or not any(each.name in guard for each in choice.candidates):
+    if not guarded:
         return plain
     weight = guard.weight(delivery.name, asker)
     share = weight / choice.count

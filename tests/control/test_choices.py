@@ -10,6 +10,8 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.model import Load
+from appliance.naming.completing import EXHAUSTED_TTL
+from appliance.shared.room import AHEAD
 from appliance.views import explanation_text
 from tests.control.network import ASKER, NEWS, POPS, SHOP, SITE, WEB_1, World
 
@@ -152,6 +154,20 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(found["ttl"], max(1, int(left)))
         words = "the least there is" if left < 1 else "until the earliest instant"
         self.assertTrue(found["ttl_why"].startswith(words), found["ttl_why"])
+
+    def test_the_ttl_is_that_of_the_answer(self) -> None:
+        """One that is the same for all is given again for a second; no data is kept for 5 s in any case."""
+        world = World()
+        world.find(WEB_1.address, latency=0.1)
+        world.run(6)
+        while (found := world.explain(PAGE))["health_until"] - found["now"] < 2.5:
+            world.run(0.1)
+        left = found["health_until"] - found["now"]
+        self.assertEqual(found["ttl"], int(left - AHEAD))
+        self.assertTrue(found["ttl_why"].startswith("until 1.0s before the earliest instant"), found["ttl_why"])
+        found = world.explain(PAGE, "AAAA")
+        self.assertEqual((found["answer"], found["ttl"]), ([], EXHAUSTED_TTL))
+        self.assertTrue(found["ttl_why"].startswith("that of no data"), found["ttl_why"])
 
     def test_no_address_of_a_family(self) -> None:
         found = World().explain(PAGE, "AAAA")
