@@ -28,6 +28,7 @@ def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, No
         _check_known(root, customer.value, faults)
     _check_static(root, faults)
     _check_allow(root, faults)
+    _check_own_peers(root, faults)
 
 
 def _check_pops(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
@@ -73,7 +74,7 @@ def _check_static(root: Root, faults: Faults) -> None:
 
 def _check_known(root: Root, customer: DeliveryFields, faults: Faults) -> None:
     """What origins are compared by has to be looked at."""
-    types: set[ProbeType] = set()
+    untold, blind = [], True
     origins = customer.get("origins", ())
     for origin in origins:
         found = _types(root, origin.value)
@@ -82,14 +83,19 @@ def _check_known(root: Root, customer: DeliveryFields, faults: Faults) -> None:
         if not found:
             never = "has no probes, so that it never counts as down"
             faults.warn(origin.node, f"server '{shorten(origin.value)}' {never}")
-        types |= found
+        blind = blind and not found
+        if ProbeType.LOAD not in found:
+            untold.append(origin)
     rule = customer.get("rule")
-    if rule is None or len(origins) == 1 or not types:
+    if rule is None or len(origins) == 1 or blind or not untold or rule.value.origins is OriginBy.LATENCY:
         return
-    if rule.value.origins is not OriginBy.LATENCY and ProbeType.LOAD not in types:
+    by = f"rule.origins is '{rule.value.origins.value}'"
+    if len(untold) == len(origins):
         node = rule.node.entries.get("origins") or origins[0].node
-        by = f"rule.origins is '{rule.value.origins.value}'"
         faults.warn(node, f"{by}, and no origin has a probe of type load, which tells it")
+        return
+    first = f"server '{shorten(untold[0].value)}' has no probe of type load"
+    faults.warn(untold[0].node, f"{by}, and {first}, so that what the others tell of theirs is not looked at")
 
 
 def _types(root: Root, name: str) -> set[ProbeType] | None:
@@ -122,6 +128,25 @@ def _check_allow(root: Root, faults: Faults) -> None:
     if far or any(_is_far(pop.value) for pop in others.values()):
         node = place.node.entries.get("allow", place.node)
         faults.warn(node, "'allow' is empty, so that other hosts, and the POPs on them, read nothing here")
+
+
+def _check_own_peers(root: Root, faults: Faults) -> None:
+    """The others ask where ``pops`` says that this one is; a network between them may translate an address."""
+    own = root.get("pops", {}).get(own_name(root) or "")
+    said = own.value.get("peers") if own is not None else None
+    if said is None or "peers" not in root.get("control", {}):
+        return
+    place, looked = root["control"]["peers"], said.value.endpoint
+    if place is None:
+        faults.warn(said.node, f"the others look at {looked}, and there is no control.peers")
+        return
+    if "listen" not in place.value:
+        return
+    listen = place.value["listen"]
+    at = listen.value if listen is not None else DEFAULT_PEERS
+    elsewhere = at.address != looked.address and (at.address.is_loopback or looked.address.is_loopback)
+    if at.port != looked.port or (elsewhere and not at.address.is_unspecified):
+        faults.warn(said.node, f"the others look at {looked}, and control.peers.listen is {at}")
 
 
 def _is_far(pop: PopFields) -> bool:

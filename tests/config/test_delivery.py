@@ -15,7 +15,7 @@ REST = """\
 appliance: {name: me}
 pops: {me: {address: 192.0.2.65}}
 probes: {t: {type: tcp}, l: {type: load, port: 1}}
-servers: {o: {address: 192.0.2.1, port: 80, probes: [t, l]}, u: {address: 192.0.2.2, port: 80, probes: [t]}}
+servers: {o: {address: 192.0.2.1, port: 80, probes: [t, l]}, u: {address: 192.0.2.2, port: 80, probes: [t, l]}}
 pools: {p: {addresses: [203.0.113.1]}}
 sites: {a.example.test: {pool: p, services: [{port: 80}], servers: [u, o], aliases: [b.example.test]}}
 delivery:
@@ -117,9 +117,14 @@ class KeyTests(SynchronousTestCase):
     def test_what_is_not_looked_at(self) -> None:
         """Health that nobody measures, and load that nobody reads."""
         text = customers("pages: [www.example.test], origins: [o, u]")
-        blind = text.replace(", probes: [t]}", "}")
+        blind = text.replace("port: 80, probes: [t, l]}}", "port: 80}}")
         never = "server 'u' has no probes, so that it never counts as down"
-        self.assertEqual(warnings(blind), [f"{PLACE}.origins[1]: {never}"])
+        one = "rule.origins is 'load', and server 'u' has no probe of type load"
+        unread = f"{one}, so that what the others tell of theirs is not looked at"
+        self.assertEqual(warnings(blind), [f"{PLACE}.origins[1]: {said}" for said in (never, unread)])
+        some = text.replace("port: 80, probes: [t, l]}}", "port: 80, probes: [t]}}")
+        self.assertEqual(warnings(some), [f"{PLACE}.origins[1]: {unread}"])
+        self.assertEqual(warnings(some.replace("[o, u]", "[o, u], rule: {origins: latency}")), [])
         plain = text.replace("probes: [t, l]", "probes: [t]").replace(", l: {type: load, port: 1}", "")
         tells = "and no origin has a probe of type load, which tells it"
         self.assertEqual(warnings(plain), [f"{PLACE}.origins[0]: rule.origins is 'load', {tells}"])

@@ -156,6 +156,25 @@ class PeersTests(SynchronousTestCase):
         loop = "servers: {s: {address: 127.0.0.1, port: 8054}}\n"
         self.assertIn("server 127.0.0.1:8054 is where the appliance itself listens", faults(self.peers("{}", loop))[0])
 
+    def test_where_others_look_for_it(self) -> None:
+        """They ask where ``pops`` says that this one is: its own listener has to be there."""
+        mine = "pops: {me: {address: 127.0.11.1, peers: 'http://127.0.11.1:8054'}}\n"
+        place = "a.yaml:10: pops.me.peers: "
+        for listen in ("127.0.11.1:8055", "0.0.0.0:8055"):
+            others = [said for said in warnings(self.peers(f"{{listen: '{listen}'}}", mine)) if "'allow'" not in said]
+            self.assertEqual(
+                others, [f"{place}the others look at 127.0.11.1:8054, and control.peers.listen is {listen}"]
+            )
+        for listen in ("127.0.11.1:8054", "0.0.0.0:8054"):
+            self.assertFalse([said for said in warnings(self.peers(f"{{listen: '{listen}'}}", mine)) if place in said])
+        self.assertEqual(len(warnings(self.peers("{}", mine))), 1)
+        far = mine.replace("127.0.11.1", "203.0.113.7")
+        self.assertEqual(warnings(self.peers("{listen: '10.0.0.2:8054', allow: [192.0.2.1]}", far)), [])
+        (said,) = warnings(ZONE + ME + mine)
+        self.assertEqual(
+            said, "a.yaml:9: pops.me.peers: the others look at 127.0.11.1:8054, and there is no control.peers"
+        )
+
     def test_nobody_is_let_in(self) -> None:
         far, near = (
             "pops: {fra1: {address: 198.51.100.7}}\n",
