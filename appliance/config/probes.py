@@ -186,8 +186,14 @@ def _argument(node: Node, faults: Faults) -> str:
 
 
 def _command(node: Node, faults: Faults) -> tuple[Placed[str], ...]:
+    words = node.text.split() if node.kind == "text" else []
+    if words:
+        written = shorten(", ".join(words))
+        raise faults.wrong(
+            node, f"found {node.found()}; allowed: a list of the program and its arguments; write [{written}]"
+        )
     found = sequence(_argument, required=True, most=MOST_ARGUMENTS)(node, faults)
-    if node.items[0].kind == "text" and not os.path.isabs(node.items[0].text):
+    if node.items[0].text and not os.path.isabs(node.items[0].text):
         no_shell = "no shell looks for it"
         raise faults.wrong(node.items[0], f"found {node.items[0].found()}; allowed: an absolute path, for {no_shell}")
     return found
