@@ -126,8 +126,15 @@ class Subjects:
                 made = f"no server {text}, which 'appliance real {text} in-service' makes"
                 raise RequestError(first.code, f"{made}; {first}", field="name")
             raise RequestError(first.code, str(first), field="name")
-        message = f"no real or virtual server '{text}'; 'appliance servers' and 'appliance virtuals' list them"
-        raise RequestError("not-found", message, field="name")
+        raise RequestError("not-found", self._nobody(text, pops=pops), field="name")
+
+    def _nobody(self, text: str, *, pops: bool) -> str:
+        if pops:
+            listed = "'appliance servers', 'appliance virtuals' and 'appliance pops' list them"
+            return f"no real server, virtual server or POP '{text}'; {listed}"
+        if text in self._state.network.pops.pops:
+            return f"{text} is a POP; this is for real and virtual servers, and 'out-of-service' for POPs too"
+        return f"no real or virtual server '{text}'; 'appliance servers' and 'appliance virtuals' list them"
 
     def virtual_text(self, text: str) -> str:
         """

@@ -82,6 +82,14 @@ class OrderTests(SynchronousTestCase):
         code, message = found.refused("out_of_service", name="fra2", kind="pop")
         self.assertEqual((code, message), ("not-found", "no POP 'fra2'; there is ams, fra, nyc"))
         self.assertEqual(found.refused("drain", name="fra", kind="pop")[0], "invalid")
+        listed = "'appliance servers', 'appliance virtuals' and 'appliance pops' list them"
+        for verb in ("in_service", "out_of_service"):
+            message = found.refused(verb, name="fra2")[1]
+            self.assertEqual(message, f"no real server, virtual server or POP 'fra2'; {listed}")
+        message = found.refused("drain", name="fra")[1]
+        self.assertEqual(
+            message, "fra is a POP; this is for real and virtual servers, and 'out-of-service' for POPs too"
+        )
 
     def test_a_name_of_several(self) -> None:
         """Which is meant has to be said."""
