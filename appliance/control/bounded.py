@@ -109,6 +109,7 @@ class BoundedFactory(WebSite):
 
     protocol = BoundedChannel  # type: ignore[assignment]  # Twisted's own also speaks HTTP/2, which is not wanted
     displayTracebacks = False
+    noisy = False
 
     def __init__(self, clock: Any, allow: Iterable[Network], pages: Resource) -> None:
         super().__init__(pages, timeout=IDLE_TIMEOUT, reactor=clock)

@@ -10,6 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -110,6 +111,13 @@ class PageTests(Setting):
         )
         self.assertEqual(parse_load(body), LOAD)
         self.assertNotIn("server", headers)
+
+    def test_no_line_of_its_own(self) -> None:
+        """What listens is in one line of ours; Twisted's own about the factory tells nobody anything."""
+        with capturedLogs() as logged:
+            self.factory.doStart()
+            self.factory.doStop()
+        self.assertEqual(logged, [])
 
     def test_ping(self) -> None:
         status, headers, body = self.ask("/ping")
