@@ -1,5 +1,5 @@
 """
-What people and programs may ask about POPs, customers' names and checks of servers; nothing here changes anything.
+What people and programs may ask about POPs, customers' names and checks of servers; no answer is another for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from appliance.views import delivery_row, measured_row, pop_row, span
 OVER_FOR = 60.0
 """Seconds for which an answer over capacity is an alarm."""
 MOST_NAMES = 100
-"""Customers' names in one answer of the API: each may bring its customer's figures up to date, half a millisecond."""
+"""
+Customers' names in one answer of the API, and customers that alarms look at again: each may bring its customer's
+figures up to date, half a millisecond.
+"""
 MOST_NAMED = 8
 """POPs, and customers, that an alarm names; the rest is counted."""
 
@@ -104,8 +107,8 @@ class Delivered:
         """
         POPs that are down, that this one is alone, and customers' answers that are not as wanted.
 
-        A POP that a person took out of service is no alarm.  What is said of answers is as of the last question,
-        or as of whoever went up or down since.
+        A POP that a person took out of service is no alarm.  What is said of answers is as of the last question;
+        what was wrong then is looked at again.
         """
         found = []
         believed = self._network.pops.believe()
@@ -124,6 +127,7 @@ class Delivered:
 
     def _troubles(self) -> Iterator[tuple[str, str]]:
         delivering, now = self._network.delivering, self._state.now()
+        delivering.look_again(MOST_NAMES)
         for name in delivering.customers():
             _, _, over, whys = delivering.standing(name)
             for static, why in sorted(whys.items()):

@@ -7,6 +7,7 @@ is worked out for those who are not asked for.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -201,6 +202,14 @@ class Delivering:
         why = {static: reason for static in (False, True) if (reason := known.reason(static=static)) is not None}
         return known.choices, known.answers, known.over, why
 
+    def look_again(self, most: int) -> None:
+        """Bring up to date what is said of answers that were not as wanted, of so many customers; nobody asked here."""
+        troubled = (one for one in self._customers.values() if not _AS_WANTED.issuperset(one.why.values()))
+        for customer in itertools.islice(troubled, most):
+            if self._seconds() >= customer.looked_at + LOOK_INTERVAL:
+                self._look(customer)
+            self._note_again(customer)
+
     def over_at(self, customer: str) -> float:
         """When an answer was last given though nobody had room; minus infinity: never."""
         return self._customers[customer].over_at
@@ -275,9 +284,8 @@ class Delivering:
     def _note_again(self, customer: _Customer) -> None:
         """What was said of its answers is to end with its reason, and not with the next question."""
         for static, family in list(customer.why):
-            # Why is the same for all names and networks.
-            choice = self._choose(customer, b"", family, None, static=static)
-            self._note(customer, static, family, choice.why)
+            # The reason is the same for all names and networks.
+            self._note(customer, static, family, self._choose(customer, b"", family, None, static=static).why)
 
 
 def _client(asker: Asker | None) -> bytes:

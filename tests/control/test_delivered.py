@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from ipaddress import ip_address
 
 import attrs
@@ -216,6 +217,21 @@ class AlarmTests(SynchronousTestCase):
         world.run(12)
         world.ask("www.example.test")
         self.assertEqual(world.delivered.alarms(), [])
+
+    def test_full_no_more(self) -> None:
+        """Who looks hears what is, though nobody asks for the names and nobody went up or down."""
+        world = World(None, SHOP)
+        for load, alarms in (
+            (Load(cpu=0.99), ["delivery shop: static: all that are up are as good as full"]),
+            (Load(), []),
+        ):
+            world.network.pops.own_load = partial(attrs.evolve, load)
+            for name in ("fra", "nyc"):
+                world.find(POPS[name].address, load=load)
+            world.run(12)
+            if alarms:
+                world.ask("img.example.test")
+            self.assertEqual(world.delivered.alarms(), alarms)
 
     def test_over_capacity(self) -> None:
         """For a minute after the last such answer."""
