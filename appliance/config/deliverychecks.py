@@ -15,7 +15,7 @@ from appliance.config.shapes import Placed
 from appliance.config.sitechecks import check_servers_once
 from appliance.config.tree import Node, shorten
 from appliance.config.values import DEFAULT_PEERS
-from appliance.model import OriginBy, ProbeType
+from appliance.model import AllDown, OriginBy, ProbeType
 
 
 def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
@@ -26,6 +26,7 @@ def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, No
             _check_leased(backup, pools, statics, faults)
         check_servers_once(root, customer.value.get("origins", ()), faults)
         _check_known(root, customer.value, faults)
+        _check_backup(root, customer.value, faults)
     _check_static(root, faults)
     _check_allow(root, faults)
     _check_own_peers(root, faults)
@@ -96,6 +97,18 @@ def _check_known(root: Root, customer: DeliveryFields, faults: Faults) -> None:
         return
     first = f"server '{shorten(untold[0].value)}' has no probe of type load"
     faults.warn(untold[0].node, f"{by}, and {first}, so that what the others tell of theirs is not looked at")
+
+
+def _check_backup(root: Root, customer: DeliveryFields, faults: Faults) -> None:
+    """It stands for the origins to clients of each family that these have."""
+    rule, backup = customer.get("rule"), customer.get("backup")
+    if rule is None or rule.value.all_down is not AllDown.BACKUP or not backup:
+        return
+    servers = [root.get("servers", {}).get(origin.value) for origin in customer.get("origins", ())]
+    has = {server.value["address"].value.version for server in servers if server and "address" in server.value}
+    for family in sorted(has - {place.value.version for place in backup}):
+        missing = f"has no IPv{family} address, as origins have: when all are down the answer is no data"
+        faults.warn(backup[0].node, missing)
 
 
 def _types(root: Root, name: str) -> set[ProbeType] | None:

@@ -114,6 +114,13 @@ class KeyTests(SynchronousTestCase):
         """It is answered at static names by any rule, so it is nothing to warn of."""
         self.assertEqual(warned("static: [www.example.test], backup: [192.0.2.80]"), [])
 
+    def test_a_backup_of_another_family(self) -> None:
+        """Clients of the family that it has not would be answered with no data."""
+        rule = "pages: [www.example.test], origins: [o, u], rule: {all_down: backup}"
+        none = "has no IPv4 address, as origins have: when all are down the answer is no data"
+        self.assertEqual(warned(f"{rule}, backup: ['2001:db8::1']"), [f".backup[0]: {none}"])
+        self.assertEqual(warned(f"{rule}, backup: ['2001:db8::1', 192.0.2.80]"), [])
+
     def test_what_is_not_looked_at(self) -> None:
         """Health that nobody measures, and load that nobody reads."""
         text = customers("pages: [www.example.test], origins: [o, u]")
