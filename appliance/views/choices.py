@@ -11,6 +11,8 @@ from appliance.views.table import as_table
 
 _TIMES = frozenset({"latency", "http", "ftp"})
 """Terms whose figures are seconds."""
+_NOBODY = "0.0.0.0/24"
+"""Who asks where no client is said."""
 
 
 def choice_text(found: Mapping[str, Any]) -> list[str]:
@@ -29,7 +31,8 @@ def choice_text(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["client"] is not None:
         weight = f", who may bring {amount(found['weight'])} connections" if found["weight"] is not None else ""
-        lines.append(f"  spread by the network {found['client']}{weight}")
+        nobody = ", of nobody in particular (--client ADDRESS: who asks)" if found["client"] == _NOBODY else ""
+        lines.append(f"  spread by the network {found['client']}{nobody}{weight}")
     if not found["candidates"]:
         return [*lines, f"  nobody has an IPv{found['family']} address"]
     lines += _table([_candidate(row, now) for row in found["candidates"]])

@@ -75,6 +75,10 @@ class StaticTests(SynchronousTestCase):
             ],
         )
         self.assertIn("  spread by the network 198.51.100.0/24, who may bring 1 connections", lines)
+        nobody = "spread by the network 0.0.0.0/24, of nobody in particular (--client ADDRESS: who asks)"
+        self.assertIn(
+            f"  {nobody}, who may bring 1 connections", explanation_text(self.world.explain(IMG)).splitlines()
+        )
         heads = [line.split() for line in lines if line.startswith(("  CANDIDATE", "  LEDGER"))]
         self.assertEqual(
             [head[:2] for head in heads], [["CANDIDATE", "ADDRESS"], ["CANDIDATE", "TERM"], ["LEDGER", "VERDICT"]]
