@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.capacity import ledger
 from appliance.commands import command_line
-from appliance.config import load
+from appliance.config import deliverychecks, load
 from appliance.delivery import costs, dwell, origins, rendezvous, values
 from appliance.health import board, decay, observers, watch
 from appliance.model import Cause, Delivery, Layer, Pop, PopWeights, Probe, ProbeType, Rule
@@ -169,7 +169,7 @@ class NetworkTests(SynchronousTestCase):
             "3": dwell.PATIENCE_INTERVALS,
             "30 s": dwell.RESIDENCE,
             "1024": rendezvous.BUCKETS,
-            "0.9": 1 - ledger.HEADROOM,
+            "0.9": deliverychecks.GIVEN_OUT if deliverychecks.GIVEN_OUT == 1 - ledger.HEADROOM else None,
             "0.2": values.JITTER,
             "65 536": ledger.MOST_RESOLVERS,
         })  # fmt: skip

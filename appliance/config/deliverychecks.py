@@ -17,6 +17,9 @@ from appliance.config.tree import Node, shorten
 from appliance.config.values import DEFAULT_PEERS
 from appliance.model import AllDown, OriginBy, ProbeType
 
+GIVEN_OUT = 0.9
+"""Of a POP's capacity; the rest is the ledgers' headroom."""
+
 
 def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
     """Note what does not fit; costs what there is, never its square."""
@@ -38,6 +41,11 @@ def _check_pops(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node]
     for index, pop in enumerate(pops.values(), 1):
         if index == MOST_POPS + 1:
             faults.add(pop.node, f"is one of {len(pops)} POPs; allowed: at most {MOST_POPS}")
+        given = pop.value.get("capacity", 0.0) * GIVEN_OUT
+        if 0 < given < 1:
+            unknown = "a resolver that nobody knows yet counts as 1"
+            found = f"found {pop.value['capacity']:g} connections, of which {given:g} are given out"
+            faults.warn(pop.node.entries["capacity"], f"{found}: {unknown}")
         place = pop.value.get("address")
         if place is None:
             continue

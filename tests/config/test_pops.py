@@ -92,6 +92,15 @@ class PopTests(SynchronousTestCase):
         }.items():
             self.assertEqual(self.said(keys), said)
 
+    def test_room_for_nobody(self) -> None:
+        """A capacity is connections, and no part of something: less than one resolver may bring has no use."""
+        for capacity, whole in ((0.8, "0.72"), (1, "0.9")):
+            said = f"found {capacity} connections, of which {whole} are given out: a resolver that nobody knows yet counts as 1"
+            self.assertIn(f"{PLACE}.capacity: {said}", warnings(pops(f"address: 198.51.100.7, capacity: {capacity}")))
+        for capacity in (0, 2):
+            found = warnings(pops(f"address: 198.51.100.7, capacity: {capacity}"))
+            self.assertEqual([each for each in found if "capacity" in each], [])
+
     def test_whose_address(self) -> None:
         """What is answered for good is not leased; a site's own address never is."""
         pool = "pools: {p: {addresses: [198.51.100.7]}}\n"
