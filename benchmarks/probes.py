@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address
 
 from twisted.internet import reactor as global_reactor
@@ -103,6 +103,9 @@ class Schedule:
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         """It never does."""
+
+    def call_when_useless(self, callback: Callable[[Collection[Check]], None]) -> None:
+        """None ever is."""
 
 
 def cpu() -> float:

@@ -100,6 +100,17 @@ class CheckingTests(SynchronousTestCase):
         self.assertEqual([up for _, up, _ in self.told], [False, True])
         self.assertEqual(self.due(10), [])
 
+    def test_checks_end_with_their_target(self) -> None:
+        ended: list[Check] = []
+        self.checking.call_when_useless(ended.extend)
+        self.checking.configure([server("a", WEB, port=80), server("b", WEB, port=81)], {}, [])
+        begun: list[Check] = []
+        while len(begun) < 2:
+            self.clock.advance(0.1)
+            begun += self.checking.due()
+        self.checking.configure([server("b", WEB, port=81)], {}, [])
+        self.assertEqual([check.port for check in ended], [80])
+
     def test_what_is_in_use_is_not_left_idle(self) -> None:
         self.checking.configure([server("a", WEB, port=80), server("b", WEB, port=81)], {}, [])
         self.due(400)

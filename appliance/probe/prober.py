@@ -9,7 +9,7 @@ wake the reactor for each of them, and a thousand that are due at once would hol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -22,8 +22,9 @@ from appliance.model.health import Cause, Check, Layer, ProbeType, Result, Rows
 from appliance.probe.conversation import Finding, shown
 from appliance.probe.ground import GRAIN, Ground, Reactor
 from appliance.probe.making import Maker
-from appliance.probe.program import Programs
+from appliance.probe.program import Program, Programs
 from appliance.probe.rows import rows_visit
+from appliance.probe.visit import Visit
 
 CYCLE_LIMIT = 32
 """Checks that are begun in one turn of the reactor; a check takes about 0.1 ms to begin."""
@@ -52,6 +53,9 @@ class Watch(Protocol):
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         """``callback`` is called whenever :meth:`next_deadline` came nearer by anything but ``due`` and ``heard``."""
 
+    def call_when_useless(self, callback: Callable[[Collection[Check]], None]) -> None:
+        """``callback`` is called with checks that were :meth:`due` and that nobody wants to hear of any more."""
+
 
 class Prober(Service):
     """
@@ -68,11 +72,13 @@ class Prober(Service):
         self._maker = Maker(self._ground)
         self._programs = Programs(self._ground)
         self._waiting: deque[Check] = deque()
+        self._begun: dict[Check, Visit | Program | None] = {}
         self._call: IDelayedCall | None = None
         self._call_at = float("inf")
         self._looked_at = float("-inf")
         self._busy = False
         watch.call_when_nearer(self._look_again)
+        watch.call_when_useless(self.end)
 
     @property
     def checking(self) -> int:
@@ -87,6 +93,7 @@ class Prober(Service):
         super().stopService()
         self._disarm()
         self._waiting.clear()
+        self._begun.clear()
         self._programs.stop()
         self._ground.stop()
 
@@ -105,6 +112,18 @@ class Prober(Service):
                 self._log.failure("{event}: rows of another POP were not taken", event="probe-failed")
 
         rows_visit(self._ground, url, timeout, done).start()
+
+    def end(self, checks: Collection[Check]) -> None:
+        """Their targets have left: they end, and nothing is heard of them."""
+        ended = set(checks)
+        self._waiting = deque(check for check in self._waiting if check not in ended)
+        for check in ended:
+            begun = self._begun.pop(check, None)
+            if begun is not None:
+                try:
+                    begun.cancel()
+                except Exception:
+                    self._log.failure("{event}: {check} could not be ended", event="probe-failed", check=str(check))
 
     # -- the clock -----------------------------------------------------------------------------------------------------
 
@@ -160,11 +179,16 @@ class Prober(Service):
     # -- checks --------------------------------------------------------------------------------------------------------
 
     def _begin(self, check: Check) -> None:
+        self._begun[check] = None
         try:
             if check.probe.type is ProbeType.EXEC:
-                self._programs.run(check, lambda result: self._heard(check, result))
+                program = self._programs.run(check, lambda result: self._heard(check, result))
+                if check in self._begun:  # else it has been heard of already
+                    self._begun[check] = program
             else:
-                self._maker.visit(check, lambda result, finding: self._heard(check, result)).start()
+                visit = self._maker.visit(check, lambda result, finding: self._heard(check, result))
+                self._begun[check] = visit
+                visit.start()
         except (ValueError, OSError, ApplianceError) as problem:
             # What the configuration could not see: a file that is gone, a path that would be two commands.
             self._heard(check, Result(layer=Layer.LOCAL, cause=Cause.ERROR, detail=shown(str(problem))))
@@ -174,6 +198,7 @@ class Prober(Service):
             self._heard(check, Result(layer=Layer.LOCAL, cause=Cause.ERROR, detail=detail))
 
     def _heard(self, check: Check, result: Result) -> None:
+        self._begun.pop(check, None)
         try:
             self._watch.heard(check, result)
         except Exception:

@@ -223,9 +223,12 @@ class Programs:
     def __len__(self) -> int:
         return len(self._running)
 
-    def run(self, check: Check, done: Done) -> None:
-        self._waiting.append(Program(self, check, done))
+    def run(self, check: Check, done: Done) -> Program:
+        """``done`` may be told before this returns."""
+        program = Program(self, check, done)
+        self._waiting.append(program)
         self._go_on()
+        return program
 
     def forget(self, program: Program) -> None:
         self._running.discard(program)

@@ -8,7 +8,7 @@ choice of answers, and to all who follow events.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from appliance.health import Board, CheckRow, SubjectDown, SubjectUp
 from appliance.model import Check, Forced, Health, Layer, Pop, Probe, ProbeType, Result, Server, Url
@@ -50,6 +50,7 @@ class Checking:
         self._rng = rng or random.Random()  # noqa: S311 - of jitter, not of secrets
         self._board = Board()
         self._nearer: list[Callable[[], None]] = []
+        self._useless: list[Callable[[Collection[Check]], None]] = []
         self._pop_said: list[Callable[[], None]] = []
         self._of_pops: frozenset[Check] = frozenset()
         self._sweep_at = 0.0
@@ -79,7 +80,9 @@ class Checking:
         gone = [name for name in self._subjects if name not in subjects]
         self._subjects = subjects
         self.age += 1
-        self._board.configure(subjects, now)
+        useless = self._board.configure(subjects, now)
+        for end in self._useless:
+            end(useless)
         for subject in gone:
             # It has no probes any more, and nobody would ever say that it is back.
             self._tell(subject, up=True, reason="")
@@ -120,6 +123,10 @@ class Checking:
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         self._nearer.append(callback)
+
+    def call_when_useless(self, callback: Callable[[Collection[Check]], None]) -> None:
+        """``callback`` is called with checks that are under way when a reload takes their targets away."""
+        self._useless.append(callback)
 
     def call_when_pop_said(self, callback: Callable[[], None]) -> None:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -69,13 +69,13 @@ class OneByOne:
 
     def __init__(self) -> None:
         self._asked: list[Check] = []
-        self._waiting: dict[Check, Deferred[Result]] = {}
+        self.waiting: dict[Check, Deferred[Result]] = {}
         self._nearer: Callable[[], None] = lambda: None
         self.heard_of: list[Check] = []
 
     def ask(self, check: Check) -> Deferred[Result]:
         found: Deferred[Result] = Deferred()
-        self._waiting[check] = found
+        self.waiting[check] = found
         self._asked.append(check)
         self._nearer()
         return found
@@ -86,13 +86,16 @@ class OneByOne:
 
     def heard(self, check: Check, result: Result) -> None:
         self.heard_of.append(check)
-        self._waiting.pop(check).callback(result)
+        self.waiting.pop(check).callback(result)
 
     def next_deadline(self) -> float | None:
         return 0.0 if self._asked else None
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         self._nearer = callback
+
+    def call_when_useless(self, callback: Callable[[Collection[Check]], None]) -> None:
+        self.useless = callback
 
 
 class ProbingCase(TestCase):

@@ -48,6 +48,26 @@ class ReachTests(ProbingCase):
     def check(self, result: Result, layer: Layer, cause: Cause) -> None:
         self.assertEqual((result.layer, result.cause), (layer, cause), str(result))
 
+    async def test_a_target_that_has_left(self) -> None:
+        """The connection ends at once, though it hangs, and nothing is heard of it."""
+        ended: list[bool] = []
+
+        def talk(peer: socket.socket) -> None:
+            try:
+                while peer.recv(65536):
+                    pass
+            except ConnectionResetError:
+                pass
+            ended.append(True)
+
+        target = self.target(talk)
+        self.ask(ProbeType.HTTP, target.port, timeout=60.0)
+        await until(lambda: self.prober.checking == 1)
+        self.watch.useless(list(self.watch.waiting))
+        self.assertEqual(self.prober.checking, 0)
+        await until(lambda: bool(ended))
+        self.assertEqual(self.watch.heard_of, [])
+
     async def test_a_connection(self) -> None:
         target = self.target(stay)
         result = await self.ask(ProbeType.TCP, target.port)
@@ -289,6 +309,15 @@ class ProgramTests(ProbingCase):
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:
             return True
+
+    async def test_its_target_has_left(self) -> None:
+        """It is killed at once, and nothing is heard of it."""
+        place = self.folder / "pid"
+        self.run_script(f"echo $$ > {place}; sleep 60", timeout=60.0)
+        await until(lambda: place.exists() and place.read_text().strip() != "")
+        self.watch.useless(list(self.watch.waiting))
+        await until(lambda: self.gone(int(place.read_text())))
+        self.assertEqual((self.prober.checking, self.watch.heard_of), (0, []))
 
     async def test_one_that_hangs_is_killed_with_its_children(self) -> None:
         place = self.folder / "pids"

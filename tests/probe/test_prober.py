@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -54,6 +54,9 @@ class FakeWatch:
 
     def call_when_nearer(self, callback: Callable[[], None]) -> None:
         self.nearer = callback
+
+    def call_when_useless(self, callback: Callable[[Collection[Check]], None]) -> None:
+        self.useless = callback
 
 
 class ProberTests(SynchronousTestCase):
@@ -135,6 +138,20 @@ class ProberTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(begun, [CYCLE_LIMIT, 2 * CYCLE_LIMIT, 2 * CYCLE_LIMIT + 1])
         self.assertEqual(self.numbers(), list(range(2 * CYCLE_LIMIT + 1)))
+
+    def test_useless_before_they_have_begun(self) -> None:
+        """Of a crowd those that wait for their turn; one that is over already, or was never due, is no matter."""
+        for number in range(2 * CYCLE_LIMIT):
+            self.plan(1, number)
+        self.start()
+
+        def reload() -> None:
+            self.watch.useless([check(0), check(CYCLE_LIMIT), check(CYCLE_LIMIT + 1), check(9999)])
+
+        self.clock.callLater(1, reload)
+        self.clock.pump([1.0, 0.0, 0.0])
+        expected = [number for number in range(2 * CYCLE_LIMIT) if number not in (CYCLE_LIMIT, CYCLE_LIMIT + 1)]
+        self.assertEqual(self.numbers(), expected)
 
     def test_what_cannot_be_carried_out_is_local(self) -> None:
         self.watch.plan = [
