@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.mail.smtp import SMTPFactory
+from twisted.trial.unittest import SkipTest
 
 from appliance.model.health import Cause, Layer, ProbeType, Result
 from tests.integration.peers import Knot, Nsd, Peer, records
@@ -156,6 +158,42 @@ class FtpTests(PeerCase):
             result = await self.ask(ProbeType.FTP, port, **more)
             self.assertEqual((result.cause, result.detail[: len(start)]), (cause, start), (more, str(result)))
             self.assertEqual(self.prober.checking, 0)
+
+    async def test_vsftpd(self) -> None:
+        """Whose root is never its own process: who logs in is somebody else, in a folder that he cannot write to."""
+        path = tool("vsftpd", "vsftpd")
+        if os.geteuid():
+            raise SkipTest("vsftpd has to be started by root")
+        port = free_port(self.address)
+        share, empty = self.folder / "share", self.folder / "empty"
+        for place in (share, empty):
+            place.mkdir(mode=0o755)
+        (share / "file").write_bytes(b"x" * 300_000)
+        options = {
+            "listen": "YES",
+            "listen_address": self.address,
+            "listen_port": port,
+            "background": "NO",
+            "anonymous_enable": "YES",
+            "local_enable": "NO",
+            "anon_root": share,
+            "secure_chroot_dir": empty,
+            "seccomp_sandbox": "NO",
+            "xferlog_enable": "NO",
+        }
+        (self.folder / "vsftpd.conf").write_text("".join(f"{name}={value}\n" for name, value in options.items()))
+        await self.process(port, path, str(self.folder / "vsftpd.conf"))
+        size: dict[str, Any] = {"user": "anonymous", "path": "/file"}
+        for more, cause, start in (
+            ({}, Cause.OK, "220 "),
+            ({"user": "anonymous"}, Cause.OK, "230 "),
+            ({"user": "nobody"}, Cause.STATUS, "530 "),
+            (size, Cause.OK, "213 300000 bytes"),
+            ({**size, "path": "/missing"}, Cause.STATUS, "550 "),
+            ({**size, "transfer": True}, Cause.OK, "300000 bytes; 226 "),
+        ):
+            result = await self.ask(ProbeType.FTP, port, **more)
+            self.assertEqual((result.cause, result.detail[: len(start)]), (cause, start), (more, str(result)))
 
 
 class SmtpTests(PeerCase):
