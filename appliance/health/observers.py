@@ -17,9 +17,11 @@ failed.  When this is true of this POP, and nobody else is there to be believed,
     |   AGREED   | ----------------> | ALONE_KEPT  | -------------> | ALONE_ALL |
     +------------+                   +-------------+                +-----------+
 
-While ALONE_KEPT the last table that was agreed on is kept; when ALONE_ALL, every configured POP counts as up, for a
-client that reached us may reach them.  Two halves of the network that do not see each other: the larger goes on with
-itself; the smaller, and both when they are equal, keep what was and then answer everything that is configured.
+While ALONE_KEPT the last good table is kept: the last that was agreed on, but not by fewer than before, for rows run
+out one after the other when a POP is cut off, and what is left of them says little.  When ALONE_ALL, every configured
+POP counts as up, for a client that reached us may reach them.  Two halves of the network that do not see each other:
+the larger goes on with itself; the smaller, and both when they are equal, keep what was and then answer everything that
+is configured.
 
 With one other POP alone the rule would take every outage of it for one of ours.  So an observer needs two others to be
 doubted; what this POP cannot reach, where that is all there is, is not answered.
@@ -40,6 +42,9 @@ KEEP = 60.0
 """Seconds for which the last good table is kept alone: as long as browsers keep an answer anyway."""
 PERIODS = 3
 """Rows expire after so many of their observer's periods."""
+SETTLED = 6
+"""Periods after which a table is good that fewer agree on than before: it takes two to find that everybody is down, and
+three until all rows have run out."""
 DOUBTABLE = 2
 """An observer that judges fewer others is believed whatever it sees."""
 
@@ -99,6 +104,8 @@ class Observers:
         self._periods: dict[str, float] = {}
         self._seen: dict[str, _Seen] = {}
         self._good: Mapping[str, Row] = {}
+        self._good_by = 0
+        self._fewer_at: float | None = None
         self._alone_at: float | None = None
         self._table: Believed | None = None
         self._table_until = math.inf
@@ -162,7 +169,21 @@ class Observers:
         ends = [seen.expires_at for seen in self._seen.values()]
         if self._table is not None and self._table.standing is Standing.ALONE_KEPT and self._alone_at is not None:
             ends.append(self._alone_at + self._keep)
+        if self._fewer_at is not None:
+            ends.append(self._fewer_at + self._settling())
         return min(ends, default=math.inf)
+
+    def _settling(self) -> float:
+        return SETTLED * max(self._periods.values())
+
+    def _keep_good(self, rows: Mapping[str, Row], count: int, now: float) -> None:
+        """These were agreed on by so many."""
+        if count < self._good_by:
+            if self._fewer_at is None:
+                self._fewer_at = now
+            if now < self._fewer_at + self._settling():
+                return
+        self._good, self._good_by, self._fewer_at = rows, count, None
 
     def _decide(self, now: float) -> Believed:
         self._seen = {name: seen for name, seen in self._seen.items() if seen.expires_at > now}
@@ -178,7 +199,9 @@ class Observers:
                 fresh = attrs.evolve(fresh, up=True)
             rows[pop] = fresh
         if standing is Standing.AGREED:
-            self._good = rows
+            self._keep_good(rows, len(believed), now)
+        else:
+            self._fewer_at = None
         return Believed(standing=standing, rows=rows, observers=tuple(sorted(believed)), doubted=tuple(sorted(doubted)))
 
     def _stand(self, believed: Mapping[str, _Seen], doubted: set[str], now: float) -> Standing:

@@ -153,7 +153,7 @@ class VersionTests(Case):
         self.assertEqual(self.down(10.9), ["nyc"])
         self.assertEqual(self.observers.next_deadline(), 11.0)
         self.assertEqual(self.down(11.0), [])
-        self.assertIsNone(self.observers.next_deadline())
+        self.assertEqual(self.observers.next_deadline(), 41.0, "what nobody says is good by then")
         self.observe(rows("fra", "nyc", epoch=4), now=11.0)
         self.assertEqual(self.down(11.0), ["nyc"])
 
@@ -201,6 +201,29 @@ class AloneTests(Case):
         self.assertEqual((self.down(74.9), self.standing(74.9)), (["nyc"], Standing.ALONE_KEPT))
         self.assertEqual((self.down(75.0), self.standing(75.0)), ([], Standing.ALONE_ALL))
         self.assertIsNone(self.observers.believe(75.0).rows["fra"].load)
+
+    def test_rows_run_out_one_after_the_other(self) -> None:
+        """What is left of them meanwhile is answered by, but it is not what is kept when the last has gone."""
+        self.observe(rows("ams", "nyc"), rows("fra", "nyc"))
+        self.observe(rows("sin"), now=3.0)
+        self.assertEqual(self.down(3.0), ["nyc"])
+        self.observe(rows("ams", "fra nyc sin", version=2), now=10.0)
+        for at in (10.0, 15.0):
+            self.assertEqual((self.down(at), self.standing(at)), ([], Standing.AGREED))
+        self.assertEqual((self.down(18.0), self.standing(18.0)), (["nyc"], Standing.ALONE_KEPT))
+
+    def test_fewer_for_long(self) -> None:
+        """Then theirs is the good table."""
+        self.observe(rows("ams", "nyc"), rows("fra", "nyc"), rows("sin"))
+        self.assertEqual(self.down(), ["nyc"])
+        self.observe(rows("ams", "fra nyc sin", version=2), now=10.0)
+        self.down(10.0)
+        for version, at in enumerate((14.0, 28.0, 39.0), 2):
+            self.observe(rows("sin", version=version), now=at)
+            self.assertEqual(self.down(at), [])
+        self.assertEqual(self.observers.next_deadline(), 40.0)
+        self.assertEqual(self.down(40.0), [])
+        self.assertEqual((self.down(54.0), self.standing(54.0)), ([], Standing.ALONE_KEPT))
 
     def test_not_alone_while_another_can_be_believed(self) -> None:
         """Ours is the network that has failed, and somebody tells us how things are."""

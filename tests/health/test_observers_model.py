@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,6 +57,16 @@ class Naive:
         return statistics.median(known) if (known := [figure for figure in figures if figure is not None]) else None
 
 
+@attrs.define
+class Past:
+    """Since when we are alone; what was good last, and by how many; since when fewer agree."""
+
+    alone_at: float | None = None
+    good: dict[str, bool] = attrs.Factory(lambda: dict.fromkeys(POPS, True))
+    by: int = 0
+    fewer_at: float | None = None
+
+
 @st.composite
 def some_rows(draw: st.DrawFn) -> Rows:
     observer = draw(st.sampled_from(POPS))
@@ -77,37 +88,41 @@ class ModelTests(SynchronousTestCase):
         """Asked after every step, and just before and at every instant that it says something may change."""
         observers, naive, now = Observers("ams"), Naive(), 0.0
         observers.configure(dict.fromkeys(POPS, 5.0), now)
-        alone_at: float | None = None
-        good = dict.fromkeys(POPS, True)
+        past = Past()
         for after, each in steps:
             end = now + after
             while (deadline := observers.next_deadline()) is not None and deadline <= end:
                 self.assertGreater(deadline, now)
                 now = deadline
-                alone_at, good = self.look(observers, naive, now, alone_at, good)
+                self.look(observers, naive, now, past)
             now = end
-            alone_at, good = self.look(observers, naive, now, alone_at, good)
+            self.look(observers, naive, now, past)
             observers.observe(each, now)
             naive.all.append((now, each))
-            alone_at, good = self.look(observers, naive, now, alone_at, good)
+            self.look(observers, naive, now, past)
 
-    def look(
-        self, observers: Observers, naive: Naive, now: float, alone_at: float | None, good: dict[str, bool]
-    ) -> tuple[float | None, dict[str, bool]]:
+    def look(self, observers: Observers, naive: Naive, now: float, past: Past) -> None:
         believed = observers.believe(now)
         ups = {pop: row.up for pop, row in believed.rows.items()}
         expected = {pop: naive.up(pop, now) for pop in POPS}
         if None in expected.values():
-            alone_at = now if alone_at is None else alone_at
-            kept = now < alone_at + 60.0
+            past.fewer_at = None
+            past.alone_at = now if past.alone_at is None else past.alone_at
+            kept = now < past.alone_at + 60.0
             self.assertIs(believed.standing, Standing.ALONE_KEPT if kept else Standing.ALONE_ALL)
-            self.assertEqual(ups, good if kept else dict.fromkeys(POPS, True))
-            return alone_at, good
+            self.assertEqual(ups, past.good if kept else dict.fromkeys(POPS, True))
+            return
         self.assertIs(believed.standing, Standing.AGREED)
         self.assertEqual(ups, expected)
         for pop, row in believed.rows.items():
             self.assertEqual(row.http, naive.http(pop, now, believed.observers))
-        return None, ups
+        past.alone_at = None
+        count = len(believed.observers)
+        if count < past.by:
+            past.fewer_at = now if past.fewer_at is None else past.fewer_at
+            if now < past.fewer_at + 30.0:
+                return
+        past.good, past.by, past.fewer_at = ups, count, None
 
     @given(st.lists(some_rows(), max_size=8, unique_by=lambda each: (each.observer, each.epoch, each.version)))
     def test_order_does_not_matter(self, all_rows: list[Rows]) -> None:
