@@ -23,7 +23,7 @@ import select
 import typing
 
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,11 +35,26 @@ _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
 
-class Reactor(typing.Protocol):
-    """The part of a reactor that this stands on."""
+class Readers(typing.Protocol):
+    """The part of a reactor that :class:`Poll` stands on."""
 
     def addReader(self, reader: IReadDescriptor) -> None: ...
     def removeReader(self, reader: IReadDescriptor) -> None: ...
+
+
+class Reactor(Readers, typing.Protocol):
+    """The part of a reactor that who works with descriptors uses: IReactorFDSet and IReactorTime."""
+
+    def addWriter(self, writer: IWriteDescriptor) -> None: ...
+    def removeWriter(self, writer: IWriteDescriptor) -> None: ...
+    def seconds(self) -> float: ...
+    def callLater(
+        self,
+        delay: float,
+        callable: typing.Callable[..., object],  # noqa: A002 - the interface's name for it
+        *args: object,
+        **kw: object,
+    ) -> IDelayedCall: ...
 
 
 class _Item:
@@ -60,7 +75,7 @@ class Poll:
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Readers) -> None:
         self._reactor = reactor
         self._epoll = select.epoll()
         self._items: dict[int, _Item] = {}

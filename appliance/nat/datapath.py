@@ -15,13 +15,14 @@ from appliance.errors import Blame, DataPathError, ListenError
 from appliance.model import Server, Site, Transport
 from appliance.nat.connection import Connection
 from appliance.nat.everyport import EveryPort
-from appliance.nat.fabric import Fabric, Reactor
+from appliance.nat.fabric import Fabric
 from appliance.nat.listening import EVERY, Key, Listener, close_all, kind_of, services_of
 from appliance.nat.netfilter import Netfilter, NetfilterError
 from appliance.nat.opening import EVERY_PORT, is_here, named
 from appliance.nat.redirects import PacketFilter, Redirect, Redirects
 from appliance.nat.sessions import Session
 from appliance.nat.traffic import Balance, Counters, Flow, Traffic
+from appliance.polling import Reactor
 
 
 @attrs.define

@@ -14,13 +14,12 @@ from collections import Counter
 from ipaddress import IPv4Address
 
 from twisted.internet import defer
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 
 from appliance.balancing import Ticket
 from appliance.nat.timers import Timers
 from appliance.nat.traffic import Balance, Counters, Traffic
-from appliance.polling import Poll
+from appliance.polling import Poll, Reactor
 
 if typing.TYPE_CHECKING:
     from appliance.nat.approach import Approach
@@ -46,23 +45,6 @@ def ceiling() -> int:
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(limit // 8, _MOST_SPARE)
-
-
-class Reactor(typing.Protocol):
-    """The part of a reactor that the room uses: IReactorFDSet and IReactorTime."""
-
-    def addReader(self, reader: IReadDescriptor) -> None: ...
-    def removeReader(self, reader: IReadDescriptor) -> None: ...
-    def addWriter(self, writer: IWriteDescriptor) -> None: ...
-    def removeWriter(self, writer: IWriteDescriptor) -> None: ...
-    def seconds(self) -> float: ...
-    def callLater(
-        self,
-        delay: float,
-        callable: typing.Callable[..., object],  # noqa: A002 - the interface's name for it
-        *args: object,
-        **kw: object,
-    ) -> IDelayedCall: ...
 
 
 class Complaint:

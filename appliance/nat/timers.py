@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 if typing.TYPE_CHECKING:
-    from appliance.nat.fabric import Reactor
+    from appliance.polling import Reactor
 
 _GRAIN = 0.25
 """Seconds that a deadline may be late."""

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from appliance.probe.ground import Reactor
+from appliance.polling import Reactor
 
 
 @implementer(IReadWriteDescriptor)

@@ -17,8 +17,8 @@ from twisted.logger import Logger
 
 from appliance.model.delivery import Pop
 from appliance.model.health import Result, Rows
+from appliance.polling import Reactor
 from appliance.probe.conversation import shown
-from appliance.probe.ground import Reactor
 from appliance.probe.prober import Prober
 
 TIMEOUT = 2.0

@@ -13,10 +13,11 @@ import time
 import typing
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from appliance.deadlines import Deadlines
+from appliance.polling import Reactor
 
 GRAIN = 0.01
 """Seconds between two looks at what is due, at least; here and in the prober."""
@@ -40,23 +41,6 @@ def ceiling() -> int:
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(limit * 3 // 16, _MOST_SPARE)
-
-
-class Reactor(typing.Protocol):
-    """The part of a reactor that the room uses: IReactorFDSet and IReactorTime."""
-
-    def addReader(self, reader: IReadDescriptor) -> None: ...
-    def removeReader(self, reader: IReadDescriptor) -> None: ...
-    def addWriter(self, writer: IWriteDescriptor) -> None: ...
-    def removeWriter(self, writer: IWriteDescriptor) -> None: ...
-    def seconds(self) -> float: ...
-    def callLater(
-        self,
-        delay: float,
-        callable: Callable[..., object],  # noqa: A002 - the interface's name for it
-        *args: object,
-        **kw: object,
-    ) -> IDelayedCall: ...
 
 
 class Underway(typing.Protocol):

@@ -8,8 +8,8 @@ from twisted.application.service import Service
 
 from appliance.model.delivery import Pop
 from appliance.model.health import Rows
+from appliance.polling import Reactor
 from appliance.probe.gossip import Gossip
-from appliance.probe.ground import Reactor
 from appliance.probe.prober import Prober, Watch
 
 

@@ -19,8 +19,9 @@ from twisted.logger import Logger
 from appliance.errors import ApplianceError
 from appliance.model.delivery import Url
 from appliance.model.health import Cause, Check, Layer, ProbeType, Result, Rows
+from appliance.polling import Reactor
 from appliance.probe.conversation import Finding, shown
-from appliance.probe.ground import GRAIN, Ground, Reactor
+from appliance.probe.ground import GRAIN, Ground
 from appliance.probe.making import Maker
 from appliance.probe.program import Program, Programs
 from appliance.probe.rows import rows_visit
