@@ -348,6 +348,14 @@ class Patience(NatCase):
         self.clock.advance(1.1)
         await in_thread(read_to_reset, client)
 
+    async def test_a_short_connection_leaves_the_timers_as_it_ends(self) -> None:
+        client, server = await self.pair()
+        self.assertEqual(len(self.nat._fabric.timers), 1)
+        client.close()
+        server.close()
+        await until(lambda: not self.nat.connections())
+        self.assertEqual(len(self.nat._fabric.timers), 0)
+
     async def test_a_closed_connection_does_not_stay_in_the_timers(self) -> None:
         client, server = await self.pair()
         self.clock.advance(10)  # now its entry stands at a time far off
