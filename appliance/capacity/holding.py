@@ -7,8 +7,9 @@ import math
 MEMORY = 300.0
 """Seconds after which a report counts e times less."""
 
-PRIOR_SESSIONS = 10.0
-"""The prior counts as much as reports that had this many sessions a second together."""
+PRIOR_SESSIONS = 600.0
+"""The prior counts as much as reports that had this many sessions a second together: a minute of a hundred, reported
+every ten seconds.  Connections come after the answers that bring them, so the first reports say too little."""
 
 
 class Holding:
