@@ -61,6 +61,7 @@ class Guard:
                 )
             ledger.capacity = pop.capacity
             self._ledgers[name] = ledger
+        self._holding.only(self._ledgers)
 
     def __contains__(self, pop: str) -> bool:
         return pop in self._ledgers
@@ -71,22 +72,17 @@ class Guard:
 
         :param fresh: connections of those that have said something since the last time.
         """
-        load = promised = 0.0
         for name, ledger in self._ledgers.items():
             row = rows.get(name)
             ledger.others = row.promised if row is not None else 0.0
             if name in fresh:
                 ledger.measured(fresh[name], now)
                 own = ledger.promised(now)
-                if own > 0.0:
-                    # One that says that it has thousands of times what it can have is not to make sessions last for
-                    # days, or for hours there would be no room at any POP.
-                    load += min(fresh[name], ledger.capacity) * own / (own + ledger.others)
-                    promised += own
-        # Of our own answers alone: how many sessions others have promised their numbers of connections do not say.  And
-        # also where there is nothing: what was learned fades, or sessions so long that nobody is admitted would be so
-        # for ever.
-        self._holding.measured(load, promised / self._holding.seconds, now)
+                # Of our own answers alone: how many sessions others have promised their numbers of connections do not
+                # say.  One that says that it has thousands of times what it can have is not to make sessions last for
+                # days, or for hours there would be no room at any POP.
+                load = min(fresh[name], ledger.capacity) * own / (own + ledger.others) if own > 0.0 else 0.0
+                self._holding.measured(name, load, own / self._holding.seconds, ledger.period, now)
 
     def asked(self, customer: str, asker: Asker, now: float) -> tuple[int, float]:
         """

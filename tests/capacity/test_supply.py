@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -156,26 +158,53 @@ class SupplyTests(SynchronousTestCase):
 
 
 class HoldingTests(SynchronousTestCase):
+    def measure(self, holding: Holding, reports: range, connections: float, rate: float) -> None:
+        for report in reports:
+            holding.measured("ams", connections, rate, 5.0, report * 5.0)
+
     def test_prior_then_measured(self) -> None:
         holding = Holding(prior=2.0)
         self.assertEqual(holding.connections(10.0), 20.0)
-        for report in range(100):
-            holding.measured(150.0, 30.0, report * 5.0)
-        self.assertTrue(4.0 < holding.seconds < 5.0, holding.seconds)
-        for report in range(100, 400):
-            holding.measured(30.0, 30.0, report * 5.0)
-        self.assertTrue(1.0 < holding.seconds < 1.3, holding.seconds)
+        self.measure(holding, range(100), 150.0, 30.0)
+        self.assertTrue(4.9 < holding.seconds < 5.1, holding.seconds)
+        self.measure(holding, range(100, 400), 30.0, 30.0)
+        self.assertTrue(1.0 < holding.seconds < 1.1, holding.seconds)
 
-    def test_connections_come_after_their_answers(self) -> None:
-        """Some reports of nothing do not make sessions so short that too many are let in."""
+    def test_a_crowd_comes(self) -> None:
+        """Sessions of 30 s, of which none has ended when most reports come; nobody is let in for they look short."""
+        for lasts in (3.0, 30.0):
+            for period in (0.5, 10.0):
+                holding, now = Holding(prior=lasts), 0.0
+                while now < 120.0:
+                    # What is read is half a period old, and connections come half a second after their answer.
+                    there = lasts * 50.0 * -math.expm1(-max(0.0, now - period / 2.0 - 0.5) / lasts)
+                    holding.measured("ams", there, 50.0, period, now)
+                    self.assertTrue(0.85 * lasts < holding.seconds < 1.35 * lasts, (now, holding.seconds))
+                    now += period
+
+    def test_a_quiet_place(self) -> None:
+        """A session in three seconds is enough for its length to be learned."""
         holding = Holding(prior=1.0)
-        for report in range(3):
-            holding.measured(0.0, 20.0, report * 0.5)
-        self.assertGreater(holding.seconds, 0.9)
+        self.measure(holding, range(200), 10.0, 1.0 / 3.0)
+        self.assertTrue(20.0 < holding.seconds < 30.0, holding.seconds)
+
+    def test_each_target_by_itself(self) -> None:
+        """Whose first report comes says nothing yet, and takes nothing from what the others say."""
+        holding = Holding(prior=2.0)
+        self.measure(holding, range(100), 60.0, 30.0)
+        before = holding.seconds
+        holding.measured("fra", 1e6, 30.0, 5.0, 495.0)
+        self.assertEqual(holding.seconds, before)
+        holding.only(["fra"])
+        holding.measured("ams", 1e6, 30.0, 5.0, 495.0)
+        self.assertEqual(holding.seconds, before)
 
     def test_nothing_comes(self) -> None:
         """Then the prior is all that there is, again."""
         holding = Holding(prior=2.0)
-        holding.measured(1500.0, 30.0, 0.0)
-        holding.measured(0.0, 0.0, 10_000.0)
+        self.measure(holding, range(2), 1500.0, 30.0)
+        self.assertGreater(before := holding.seconds, 10.0)
+        self.measure(holding, range(2, 50), 1500.0, 0.0)
+        self.assertLess(holding.seconds, before)
+        holding.measured("ams", 0.0, 0.0, 5.0, 10_000.0)
         self.assertAlmostEqual(holding.seconds, 2.0)
