@@ -17,11 +17,12 @@ failed.  When this is true of this POP, and nobody else is there to be believed,
     |   AGREED   | ----------------> | ALONE_KEPT  | -------------> | ALONE_ALL |
     +------------+                   +-------------+                +-----------+
 
-While ALONE_KEPT the last good table is kept: the last that was agreed on, but not by fewer than before, for rows run
-out one after the other when a POP is cut off, and what is left of them says little.  When ALONE_ALL, every configured
-POP counts as up, for a client that reached us may reach them.  Two halves of the network that do not see each other:
-the larger goes on with itself; the smaller, and both when they are equal, keep what was and then answer everything that
-is configured.
+While ALONE_KEPT the last good table is kept.  A POP that is cut off does not know it at once: it finds one of the others
+down first, and their rows run out one after the other.  But nothing comes any more from then on; so a table is good when
+more than half of those that it rests on have been heard again since, and if they are more than half of those before.
+When ALONE_ALL, every configured POP counts as up, for a client that reached us may reach them.  Two halves of the network
+that do not see each other: the larger goes on with itself; the smaller, and both when they are equal, keep what was and
+then answer everything that is configured.
 
 With one other POP alone the rule would take every outage of it for one of ours.  So an observer needs two others to be
 doubted; what this POP cannot reach, where that is all there is, is not answered.
@@ -42,9 +43,9 @@ KEEP = 60.0
 """Seconds for which the last good table is kept alone: as long as browsers keep an answer anyway."""
 PERIODS = 3
 """Rows expire after so many of their observer's periods."""
-SETTLED = 6
-"""Periods after which a table is good that fewer agree on than before: it takes two to find that everybody is down, and
-three until all rows have run out."""
+SETTLED = 8
+"""Periods after which a table is good though half have gone: by then who is cut off has found all others down, and knows
+that it is alone."""
 DOUBTABLE = 2
 """An observer that judges fewer others is believed whatever it sees."""
 
@@ -77,11 +78,24 @@ class Believed:
 
 
 @attrs.frozen(kw_only=True)
+class _Candidate:
+    """A table that is good when its observers have been heard again."""
+
+    at: float
+    rows: Mapping[str, Row]
+    observers: frozenset[str]
+
+
+@attrs.frozen(kw_only=True)
 class _Seen:
-    """:param rows: one about each POP that is configured; ``expires_at``: infinity for this POP's own."""
+    """
+    :param rows: one about each POP that is configured.
+    :param made_at: this and ``expires_at``: infinity for this POP's own.
+    """
 
     epoch: int
     version: int
+    made_at: float
     expires_at: float
     rows: Mapping[str, Row]
 
@@ -105,6 +119,7 @@ class Observers:
         self._seen: dict[str, _Seen] = {}
         self._good: Mapping[str, Row] = {}
         self._good_by = 0
+        self._candidate: _Candidate | None = None
         self._fewer_at: float | None = None
         self._alone_at: float | None = None
         self._table: Believed | None = None
@@ -122,6 +137,7 @@ class Observers:
             name: attrs.evolve(seen, rows=self._about_ours(seen.rows.values())) for name, seen in kept.items()
         }
         self._good = self._about_ours(self._good.values())
+        self._candidate = None
         self._table = None
 
     def observe(self, rows: Rows, now: float) -> bool:
@@ -134,14 +150,21 @@ class Observers:
         period = self._periods.get(rows.observer)
         if period is None or not rows.age >= 0.0:
             return False
-        expires_at = math.inf if rows.observer == self._own else now - rows.age + PERIODS * period
+        made_at = math.inf if rows.observer == self._own else now - rows.age
+        expires_at = made_at + PERIODS * period
         held = self._seen.get(rows.observer)
         if held is not None and held.expires_at > now and (rows.epoch, rows.version) <= (held.epoch, held.version):
             return False
         if expires_at <= now:
             return False
         about = self._about_ours(rows.rows)
-        self._seen[rows.observer] = _Seen(epoch=rows.epoch, version=rows.version, expires_at=expires_at, rows=about)
+        self._seen[rows.observer] = _Seen(
+            epoch=rows.epoch,
+            version=rows.version,
+            made_at=made_at,
+            expires_at=expires_at,
+            rows=about,
+        )
         self._table = None
         return True
 
@@ -173,17 +196,32 @@ class Observers:
             ends.append(self._fewer_at + self._settling())
         return min(ends, default=math.inf)
 
-    def _settling(self) -> float:
-        return SETTLED * max(self._periods.values())
-
-    def _keep_good(self, rows: Mapping[str, Row], count: int, now: float) -> None:
-        """These were agreed on by so many."""
-        if count < self._good_by:
+    def _agree(self, rows: Mapping[str, Row], observers: frozenset[str], now: float) -> None:
+        """On these; and see whether what was agreed on before is good by now, or may still be."""
+        if self._candidate is not None and not self._confirm(self._candidate):
+            former = self._candidate.observers
+            if 2 * len(former & self._seen.keys()) > len(former):
+                return
+        self._candidate = None
+        if 0 < self._good_by >= 2 * len(observers):
             if self._fewer_at is None:
                 self._fewer_at = now
             if now < self._fewer_at + self._settling():
                 return
-        self._good, self._good_by, self._fewer_at = rows, count, None
+        self._fewer_at = None
+        self._candidate = _Candidate(at=now, rows=rows, observers=observers)
+        self._confirm(self._candidate)
+
+    def _confirm(self, candidate: _Candidate) -> bool:
+        """It is good; what this POP alone says is so at once."""
+        made_at = [self._seen[name].made_at for name in candidate.observers if name in self._seen]
+        if 2 * sum(at > candidate.at for at in made_at) <= len(candidate.observers):
+            return False
+        self._good, self._good_by = candidate.rows, len(candidate.observers)
+        return True
+
+    def _settling(self) -> float:
+        return SETTLED * max(self._periods.values())
 
     def _decide(self, now: float) -> Believed:
         self._seen = {name: seen for name, seen in self._seen.items() if seen.expires_at > now}
@@ -199,9 +237,9 @@ class Observers:
                 fresh = attrs.evolve(fresh, up=True)
             rows[pop] = fresh
         if standing is Standing.AGREED:
-            self._keep_good(rows, len(believed), now)
+            self._agree(rows, frozenset(believed), now)
         else:
-            self._fewer_at = None
+            self._candidate = self._fewer_at = None
         return Believed(standing=standing, rows=rows, observers=tuple(sorted(believed)), doubted=tuple(sorted(doubted)))
 
     def _stand(self, believed: Mapping[str, _Seen], doubted: set[str], now: float) -> Standing:

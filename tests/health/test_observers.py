@@ -153,7 +153,7 @@ class VersionTests(Case):
         self.assertEqual(self.down(10.9), ["nyc"])
         self.assertEqual(self.observers.next_deadline(), 11.0)
         self.assertEqual(self.down(11.0), [])
-        self.assertEqual(self.observers.next_deadline(), 41.0, "what nobody says is good by then")
+        self.assertIsNone(self.observers.next_deadline())
         self.observe(rows("fra", "nyc", epoch=4), now=11.0)
         self.assertEqual(self.down(11.0), ["nyc"])
 
@@ -193,37 +193,46 @@ class AloneTests(Case):
     def test_kept_then_all(self) -> None:
         self.observe(rows("ams", "nyc"), rows("fra", "nyc", Row(pop="fra", up=True, load=Load(cpu=0.3))))
         self.assertEqual((self.down(), self.standing()), (["nyc"], Standing.AGREED))
-        self.observe(rows("ams", "fra nyc sin", version=2), now=10.0)
-        self.assertEqual(self.standing(10.0), Standing.AGREED)
-        self.assertEqual((self.down(15.0), self.standing(15.0)), (["nyc"], Standing.ALONE_KEPT))
-        self.assertEqual(self.observers.believe(15.0).rows["fra"].load, Load(cpu=0.3))
-        self.assertEqual(self.observers.next_deadline(), 75.0)
-        self.assertEqual((self.down(74.9), self.standing(74.9)), (["nyc"], Standing.ALONE_KEPT))
-        self.assertEqual((self.down(75.0), self.standing(75.0)), ([], Standing.ALONE_ALL))
-        self.assertIsNone(self.observers.believe(75.0).rows["fra"].load)
+        self.observe(rows("fra", "nyc", version=2), now=5.0)
+        self.assertEqual(self.standing(5.0), Standing.AGREED)
+        self.observe(rows("ams", "fra nyc sin", version=2), now=15.0)
+        self.assertEqual(self.standing(15.0), Standing.AGREED)
+        self.assertEqual((self.down(20.0), self.standing(20.0)), (["nyc"], Standing.ALONE_KEPT))
+        self.assertEqual(self.observers.believe(20.0).rows["fra"].load, Load(cpu=0.3))
+        self.assertEqual(self.observers.next_deadline(), 80.0)
+        self.assertEqual((self.down(79.9), self.standing(79.9)), (["nyc"], Standing.ALONE_KEPT))
+        self.assertEqual((self.down(80.0), self.standing(80.0)), ([], Standing.ALONE_ALL))
+        self.assertIsNone(self.observers.believe(80.0).rows["fra"].load)
+
+    def three_agree(self) -> None:
+        """That nyc is down, from 0 to 5; all see each other."""
+        for version, at in ((1, 0.0), (2, 5.0)):
+            self.observe(*(rows(each, "nyc", version=version) for each in ("ams", "fra")), now=at)
+            self.observe(rows("sin", version=version), now=at)
+            self.assertEqual(self.down(at), ["nyc"])
 
     def test_rows_run_out_one_after_the_other(self) -> None:
         """What is left of them meanwhile is answered by, but it is not what is kept when the last has gone."""
-        self.observe(rows("ams", "nyc"), rows("fra", "nyc"))
-        self.observe(rows("sin"), now=3.0)
-        self.assertEqual(self.down(3.0), ["nyc"])
-        self.observe(rows("ams", "fra nyc sin", version=2), now=10.0)
-        for at in (10.0, 15.0):
+        self.three_agree()
+        self.observe(rows("sin", version=3), now=8.0)
+        self.observe(rows("ams", "fra nyc sin", version=3), now=15.0)
+        for at in (15.0, 20.0):
             self.assertEqual((self.down(at), self.standing(at)), ([], Standing.AGREED))
-        self.assertEqual((self.down(18.0), self.standing(18.0)), (["nyc"], Standing.ALONE_KEPT))
+        self.assertEqual((self.down(23.0), self.standing(23.0)), (["nyc"], Standing.ALONE_KEPT))
 
-    def test_fewer_for_long(self) -> None:
-        """Then theirs is the good table."""
-        self.observe(rows("ams", "nyc"), rows("fra", "nyc"), rows("sin"))
-        self.assertEqual(self.down(), ["nyc"])
-        self.observe(rows("ams", "fra nyc sin", version=2), now=10.0)
-        self.down(10.0)
-        for version, at in enumerate((14.0, 28.0, 39.0), 2):
+    def test_half_have_gone_for_long(self) -> None:
+        """Then what is left is the good table."""
+        self.three_agree()
+        self.observe(rows("ams", "fra nyc sin", version=3), now=9.0)
+        for version, at in enumerate((20.0, 30.0, 40.0, 50.0, 59.0), 3):
             self.observe(rows("sin", version=version), now=at)
             self.assertEqual(self.down(at), [])
-        self.assertEqual(self.observers.next_deadline(), 40.0)
-        self.assertEqual(self.down(40.0), [])
-        self.assertEqual((self.down(54.0), self.standing(54.0)), ([], Standing.ALONE_KEPT))
+        self.assertEqual(self.observers.next_deadline(), 60.0)
+        self.down(60.0)
+        self.assertEqual(self.observers.next_deadline(), 74.0)
+        self.observe(rows("sin", version=8), now=62.0)
+        self.assertEqual(self.down(62.0), [])
+        self.assertEqual((self.down(77.0), self.standing(77.0)), ([], Standing.ALONE_KEPT))
 
     def test_not_alone_while_another_can_be_believed(self) -> None:
         """Ours is the network that has failed, and somebody tells us how things are."""
@@ -235,15 +244,54 @@ class AloneTests(Case):
         self.observe(rows("ams", "fra nyc sin"))
         self.assertEqual(self.standing(0.0), Standing.ALONE_KEPT)
         self.assertEqual(self.standing(60.0), Standing.ALONE_ALL)
-        self.observe(rows("ams", "gru", version=2), now=61.0)
-        self.assertEqual((self.down(61.0), self.standing(61.0)), (["gru"], Standing.AGREED))
-        self.observe(rows("ams", "fra nyc sin", version=3), now=62.0)
+        for version, at in ((2, 61.0), (3, 61.5)):
+            self.observe(rows("ams", "gru", version=version), now=at)
+            self.assertEqual((self.down(at), self.standing(at)), (["gru"], Standing.AGREED))
+        self.observe(rows("ams", "fra nyc sin", version=4), now=62.0)
         self.assertEqual((self.down(121.0), self.standing(121.0)), (["gru"], Standing.ALONE_KEPT))
 
     def test_our_latencies_go_on(self) -> None:
         self.observe(rows("ams", "fra nyc sin", Row(pop="gru", up=True, latency=0.2)))
         believed = self.observers.believe(0.0)
         self.assertEqual((believed.standing, believed.rows["gru"].latency), (Standing.ALONE_KEPT, 0.2))
+
+
+class ThreeTests(Case):
+    count = 3
+
+    def setUp(self) -> None:
+        """All three see each other, and go on doing so until 15."""
+        super().setUp()
+        self.versions = 0
+        for at in (0.0, 5.0, 10.0, 15.0):
+            self.see("ams fra nyc", "", at)
+
+    def see(self, observers: str, down: str, now: float) -> None:
+        self.versions += 1
+        self.observe(*(rows(each, down, version=self.versions) for each in observers.split()), now=now)
+        self.observers.believe(now)
+
+    def test_cut_off(self) -> None:
+        """What it finds before it knows is answered by, and not kept."""
+        self.see("ams", "nyc", 27.0)
+        self.assertEqual((self.down(27.0), self.standing(27.0)), (["nyc"], Standing.AGREED))
+        self.see("ams", "nyc fra", 28.0)
+        self.assertEqual((self.down(28.0), self.standing(28.0)), ([], Standing.AGREED), "as the others said last")
+        self.assertEqual((self.down(30.0), self.standing(30.0)), ([], Standing.ALONE_KEPT))
+
+    def test_one_is_lost_and_then_cut_off(self) -> None:
+        """What those that are left agreed on before the cut is kept."""
+        for at in (20.0, 25.0, 30.0):
+            self.see("ams fra", "nyc", at)
+            self.assertEqual(self.down(at), ["nyc"])
+        self.see("ams", "nyc fra", 42.0)
+        self.assertEqual((self.down(45.0), self.standing(45.0)), (["nyc"], Standing.ALONE_KEPT))
+
+    def test_cut_off_as_one_is_lost(self) -> None:
+        """What nobody has been heard after is not kept: it may be by the cut."""
+        self.see("ams fra", "nyc", 25.0)
+        self.see("ams", "nyc fra", 37.0)
+        self.assertEqual((self.down(40.0), self.standing(40.0)), ([], Standing.ALONE_KEPT))
 
 
 class TwoTests(Case):

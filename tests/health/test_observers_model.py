@@ -22,6 +22,14 @@ class Naive:
         self.all: list[tuple[float, Rows]] = []
 
     def newest(self, now: float) -> dict[str, Rows]:
+        return {name: each for name, (_, each) in self.held(now).items()}
+
+    def heard_since(self, observers: tuple[str, ...], at: float, now: float) -> int:
+        """So many of these; our own network cannot be away from us."""
+        held = self.held(now)
+        return sum(name == "ams" or held[name][0] - 15.0 > at for name in observers if name in held)
+
+    def held(self, now: float) -> dict[str, tuple[float, Rows]]:
         """In the order of their coming: what is held is replaced by newer ones, or when it has expired."""
         held: dict[str, tuple[float, Rows]] = {}
         for came_at, each in self.all:
@@ -32,7 +40,7 @@ class Naive:
             key = (each.epoch, each.version)
             if before is None or before[0] <= came_at or key > (before[1].epoch, before[1].version):
                 held[each.observer] = ends_at, each
-        return {name: each for name, (ends_at, each) in held.items() if ends_at > now}
+        return {name: (ends_at, each) for name, (ends_at, each) in held.items() if ends_at > now}
 
     def up(self, pop: str, now: float) -> bool | None:
         """None: we are alone."""
@@ -59,11 +67,12 @@ class Naive:
 
 @attrs.define
 class Past:
-    """Since when we are alone; what was good last, and by how many; since when fewer agree."""
+    """Since when we are alone; what was good last, and by how many; what may be, of when and by whom; since when fewer."""
 
     alone_at: float | None = None
     good: dict[str, bool] = attrs.Factory(lambda: dict.fromkeys(POPS, True))
     by: int = 0
+    candidate: tuple[float, dict[str, bool], tuple[str, ...]] | None = None
     fewer_at: float | None = None
 
 
@@ -82,9 +91,32 @@ def some_rows(draw: st.DrawFn) -> Rows:
     )
 
 
+@st.composite
+def rounds(draw: st.DrawFn) -> list[tuple[float, Rows]]:
+    """Some POPs are heard, and agree; now and then this one sees others down, and is alone when nobody else is heard."""
+    steps = []
+    for version in range(draw(st.integers(2, 12))):
+        down = draw(st.sampled_from(["", "", "nyc", "gru"]))
+        for observer in draw(st.lists(st.sampled_from(POPS[1:]), max_size=3, unique=True)):
+            seen = tuple(Row(pop=pop, up=pop != down) for pop in POPS)
+            steps.append((0.0, Rows(observer=observer, epoch=1, version=version, age=0.0, rows=seen)))
+        own = draw(st.sampled_from(["", down, down, "fra nyc", "fra nyc sin gru"]))
+        about = tuple(Row(pop=pop, up=pop not in own.split()) for pop in POPS)
+        after = draw(st.sampled_from([1.0, 5.0, 5.0, 16.0, 41.0]))
+        steps.append((after, Rows(observer="ams", epoch=1, version=version, age=0.0, rows=about)))
+    return steps
+
+
 class ModelTests(SynchronousTestCase):
+    @given(rounds())
+    def test_rounds(self, steps: list[tuple[float, Rows]]) -> None:
+        self.follow(steps)
+
     @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 6.0, 30.0]), some_rows()), max_size=20))
     def test_naive(self, steps: list[tuple[float, Rows]]) -> None:
+        self.follow(steps)
+
+    def follow(self, steps: list[tuple[float, Rows]]) -> None:
         """Asked after every step, and just before and at every instant that it says something may change."""
         observers, naive, now = Observers("ams"), Naive(), 0.0
         observers.configure(dict.fromkeys(POPS, 5.0), now)
@@ -106,7 +138,7 @@ class ModelTests(SynchronousTestCase):
         ups = {pop: row.up for pop, row in believed.rows.items()}
         expected = {pop: naive.up(pop, now) for pop in POPS}
         if None in expected.values():
-            past.fewer_at = None
+            past.candidate = past.fewer_at = None
             past.alone_at = now if past.alone_at is None else past.alone_at
             kept = now < past.alone_at + 60.0
             self.assertIs(believed.standing, Standing.ALONE_KEPT if kept else Standing.ALONE_ALL)
@@ -117,12 +149,28 @@ class ModelTests(SynchronousTestCase):
         for pop, row in believed.rows.items():
             self.assertEqual(row.http, naive.http(pop, now, believed.observers))
         past.alone_at = None
-        count = len(believed.observers)
-        if count < past.by:
-            past.fewer_at = now if past.fewer_at is None else past.fewer_at
-            if now < past.fewer_at + 30.0:
+        self.agree(naive, ups, believed.observers, now, past)
+
+    def agree(self, naive: Naive, ups: dict[str, bool], observers: tuple[str, ...], now: float, past: Past) -> None:
+        if past.candidate is not None:
+            by = past.candidate[2]
+            if not self.confirm(naive, now, past) and len(naive.held(now).keys() & set(by)) > len(by) / 2:
                 return
-        past.good, past.by, past.fewer_at = ups, count, None
+        past.candidate = None
+        if past.by and len(observers) <= past.by / 2:
+            past.fewer_at = now if past.fewer_at is None else past.fewer_at
+            if now < past.fewer_at + 40.0:
+                return
+        past.candidate, past.fewer_at = (now, ups, observers), None
+        self.confirm(naive, now, past)
+
+    def confirm(self, naive: Naive, now: float, past: Past) -> bool:
+        assert past.candidate is not None
+        at, ups, by = past.candidate
+        if naive.heard_since(by, at, now) > len(by) / 2:
+            past.good, past.by = ups, len(by)
+            return True
+        return False
 
     @given(st.lists(some_rows(), max_size=8, unique_by=lambda each: (each.observer, each.epoch, each.version)))
     def test_order_does_not_matter(self, all_rows: list[Rows]) -> None:

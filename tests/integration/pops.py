@@ -129,21 +129,26 @@ class PopsCase(TestCase):
         said = self.hosts[at].tried(*command).stdout
         return {row["pop"]: row for row in json.loads(said)["rows"]} if said else {}
 
+    def control(self, at: str) -> Control:
+        """What people say to the POP."""
+        return Control(str(self.folder / at / "control.sock"))
+
     def happened(self, at: str) -> Mapping[str, int]:
         """How many events of each kind there were there."""
-        found: Mapping[str, int] = Control(str(self.folder / at / "control.sock")).get("status")["events"]
+        found: Mapping[str, int] = self.control(at).get("status")["events"]
         return found
 
     def until_known(self) -> None:
         """Everybody has measured everybody, and read it of the others."""
 
+        def knows(at: str) -> bool:
+            said = self.control(at).get("pops")
+            others = [row for row in said["items"] if row["pop"] != at]
+            checked = all(check["condition"] == "up" for row in others for check in row["checks"])
+            return checked and len(others) == 2 and len(said["believed"]) == len(ADDRESSES)
+
         def is_known() -> bool:
-            for at in ADDRESSES:
-                rows = self.rows(at)
-                others = [rows[pop] for pop in ADDRESSES if pop != at and pop in rows]
-                if len(others) < 2 or any("latency" not in row or "http" not in row for row in others):
-                    return False
-            return True
+            return all(knows(at) for at in ADDRESSES)
 
         until(is_known, "all POPs have looked at each other")
 
