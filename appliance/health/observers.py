@@ -17,12 +17,12 @@ failed.  When this is true of this POP, and nobody else is there to be believed,
     |   AGREED   | ----------------> | ALONE_KEPT  | -------------> | ALONE_ALL |
     +------------+                   +-------------+                +-----------+
 
-While ALONE_KEPT the last good table is kept.  A POP that is cut off does not know it at once: it finds one of the others
-down first, and their rows run out one after the other.  But nothing comes any more from then on; so a table is good when
-more than half of those that it rests on have been heard again since, and if they are more than half of those before.
-When ALONE_ALL, every configured POP counts as up, for a client that reached us may reach them.  Two halves of the network
-that do not see each other: the larger goes on with itself; the smaller, and both when they are equal, keep what was and
-then answer everything that is configured.
+While ALONE_KEPT the last good table is kept.  A POP that is cut off does not know it at once: it finds one of the
+others down first, and their rows run out one after the other.  But nothing comes any more from then on; so a table is
+good when more than half of those that it rests on have been heard again since, and if they are more than half of
+those before.  When ALONE_ALL, every configured POP counts as up, for a client that reached us may reach them.  Two
+halves of the network that do not see each other: the larger goes on with itself; the smaller, and both when they are
+equal, keep what was and then answer everything that is configured.
 
 With one other POP alone the rule would take every outage of it for one of ours.  So an observer needs two others to be
 doubted; what this POP cannot reach, where that is all there is, is not answered.
@@ -44,8 +44,8 @@ KEEP = 60.0
 PERIODS = 3
 """Rows expire after so many of their observer's periods."""
 SETTLED = 8
-"""Periods after which a table is good though half have gone: by then who is cut off has found all others down, and knows
-that it is alone."""
+"""Periods after which a table is good though half have gone: by then who is cut off has found all others down, and
+knows that it is alone."""
 DOUBTABLE = 2
 """An observer that judges fewer others is believed whatever it sees."""
 

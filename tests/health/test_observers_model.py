@@ -67,7 +67,7 @@ class Naive:
 
 @attrs.define
 class Past:
-    """Since when we are alone; what was good last, and by how many; what may be, of when and by whom; since when fewer."""
+    """Since when we are alone; what was good last, and by how many; what may be, when and by whom; since when fewer."""
 
     alone_at: float | None = None
     good: dict[str, bool] = attrs.Factory(lambda: dict.fromkeys(POPS, True))
@@ -93,7 +93,7 @@ def some_rows(draw: st.DrawFn) -> Rows:
 
 @st.composite
 def rounds(draw: st.DrawFn) -> list[tuple[float, Rows]]:
-    """Some POPs are heard, and agree; now and then this one sees others down, and is alone when nobody else is heard."""
+    """Some POPs are heard, and agree; now and then this one sees others down, alone when nobody else is heard."""
     steps = []
     for version in range(draw(st.integers(2, 12))):
         down = draw(st.sampled_from(["", "", "nyc", "gru"]))

@@ -42,11 +42,8 @@ class NetworkTests(PopsCase):
         said = self.happened("nyc").get("PopsAlone", 0)
         before = self.happened("ams").get("PopsAlone", 0)
         self.cut("nyc")
-        t = time.time()
         until(lambda: self.happened("nyc").get("PopsAlone", 0) > said, "nyc says that it is alone")
         kept = {row["pop"]: (row["state"], row["by"]) for row in self.control("nyc").get("pops")["items"]}
-        if kept["ams"][0] != "up" or kept["fra"][0] != "up":
-            print(t, "\n".join(self.running["nyc"].lines[-60:]))
         self.assertEqual(kept, dict.fromkeys(ADDRESSES, ("up", "kept")))
         # Who was found down before it knew may have moved the choice, which stays then for as long as any does.
         self.assertIn(self.asked("nyc", "middle"), ADDRESSES)
