@@ -68,7 +68,7 @@ class GuardTests(SynchronousTestCase):
         answered = self.crowd("img.shop.test", 3 * STRANGERS)
         self.assertEqual(answered, dict.fromkeys(ADDRESSES.values(), STRANGERS))
         self.assertEqual(self.world.network.delivering.standing("shop")[2], 0)
-        self.assertEqual(self.crowd("img.shop.test", 2, first=99), {AMS: 2})
+        self.assertEqual(self.crowd("img.shop.test", 2, first=99), {AMS: 1, FRA: 1})
         self.assertEqual(self.world.network.delivering.standing("shop")[2], 2)
         self.assertEqual(self.standing(HERE).promised, STRANGERS)
 
@@ -81,6 +81,16 @@ class GuardTests(SynchronousTestCase):
         self.world.run(2)
         self.assertEqual(self.crowd("img.shop.test", 3), {NYC: 3})
         self.assertEqual(self.world.network.delivering.standing("shop")[2], 3)
+
+    def test_too_much_is_shared(self) -> None:
+        """Who is left over goes to all of them in turn, not to the one that looked emptiest when it was measured."""
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
+        self.world.run(2)
+        self.crowd("img.shop.test", 3 * STRANGERS)
+        found = self.crowd("img.shop.test", 30, first=3 * STRANGERS)
+        self.assertEqual(found, {AMS: 10, FRA: 10, NYC: 10})
+        self.assertAlmostEqual(self.standing("fra").spilled, 10.0)
+        self.assertEqual([self.standing(name).promised for name in ADDRESSES], [STRANGERS] * 3)
 
     def test_who_has_a_place_keeps_it(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)

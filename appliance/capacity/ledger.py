@@ -28,6 +28,7 @@ each POP.  G1 to G5, which tests hold: docs/capacity.rst.
 from __future__ import annotations
 
 import hashlib
+import math
 
 from appliance.capacity.places import Place, Places, whole
 from appliance.capacity.ratio import Ratio
@@ -78,6 +79,9 @@ class Ledger:
         self._headroom = headroom
         self._most = most
         self._fresh = 0.0
+        self._spilled = 0.0
+        self._spilled_at = 0.0
+        self._ttl = ttl
         self._reports = Reports(period=period, ttl=ttl, needed=needs_reports)
         self._ratio = Ratio(period)
         salt = hashlib.blake2b(target.encode(), digest_size=32, key=key).digest()
@@ -113,6 +117,11 @@ class Ledger:
         """What :meth:`admit` would do, and why; nothing is promised."""
         return self._judge(resolver, whole(weight), now)
 
+    def spill(self, weight: float, now: float) -> None:
+        """An answer names the target though there was no room: it is no promise, but less room for more of the kind."""
+        self._spilled = self._spill(now) + whole(weight)
+        self._spilled_at = now
+
     def ttl_for(self, weight: float, ttl: float, now: float) -> float:
         """
         The life that an answer for so heavy a resolver should have: shorter, so that it can be led away sooner.
@@ -143,7 +152,7 @@ class Ledger:
         """The target had ``load``, all that it has, whoever brought it."""
         self._places.expire(now)
         self._reports.measured(load, now)
-        self._fresh = 0.0
+        self._fresh = self._spilled = 0.0
         promised = self._places.promised + self.others
         if promised > _SAMPLED_FROM * self.capacity:
             self._ratio.measured(load, promised, now)
@@ -169,6 +178,7 @@ class Ledger:
             age=self._reports.age(now),
             kappa=self._ratio.at(now),
             resolvers=len(self._places),
+            spilled=self._spill(now),
         )
 
     # -- the law -----------------------------------------------------------------------------------------------------
@@ -178,6 +188,10 @@ class Ledger:
 
     def _limit(self, now: float) -> float:
         return (1.0 - self._headroom) * self._capacity(now)
+
+    def _spill(self, now: float) -> float:
+        """What was spilled and is not measured yet; where nothing is measured it runs out as answers do."""
+        return self._spilled * math.exp((self._spilled_at - now) / self._ttl)
 
     def _judge(self, resolver: int, weight: float, now: float) -> Verdict:
         places = self._places

@@ -39,6 +39,7 @@ class Standing:
     :param load: as it was last measured, ``age`` seconds ago; None: never.
     :param kappa: the part of the promises that is taken to come.
     :param resolvers: that have a place.
+    :param spilled: what answers may bring that were given though there was no room, since the load was measured.
     """
 
     capacity: float
@@ -50,3 +51,4 @@ class Standing:
     age: float | None
     kappa: float
     resolvers: int
+    spilled: float

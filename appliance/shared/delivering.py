@@ -236,11 +236,15 @@ class Delivering:
             now,
             lambda pop, life: self._guard.admit(pop, name, resolver, share, life, now),
         )
-        if not named:
-            customer.over += 1
-            customer.over_at = now
         self._guard.told(name, resolver, ttl, now)
-        return named or beyond(self._guard, customer.delivery, choice, now), ttl
+        if named:
+            return named, ttl
+        customer.over += 1
+        customer.over_at = now
+        others = beyond(self._guard, customer.delivery, choice, now)
+        for each in others:
+            self._guard.spill(each.name, weight / len(others), now)
+        return others, ttl
 
     def _refresh(self, customer: _Customer, now: float) -> None:
         if now >= customer.looked_at + LOOK_INTERVAL or now >= customer.chooser.deadline():

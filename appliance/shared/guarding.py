@@ -109,6 +109,11 @@ class Guard:
         ledger = self._ledgers.get(pop)
         return ledger is None or ledger.admit(self._place(customer, resolver), weight, now, ttl)
 
+    def spill(self, pop: str, weight: float, now: float) -> None:
+        """An answer names this POP though nobody has room."""
+        if pop in self._ledgers:
+            self._ledgers[pop].spill(weight, now)
+
     def weight(self, customer: str, asker: Asker) -> float:
         """What :meth:`asked` would say; nothing is learned."""
         found = prefix(asker)
@@ -123,12 +128,13 @@ class Guard:
         return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
 
     def room(self, pop: str, now: float) -> float:
-        """The part of its capacity that is left by what it has and by what is promised; below 0: it is beyond."""
+        """The part of its capacity that is left by what it has, what is promised and what was spilled; below 0: beyond."""
         ledger = self._ledgers.get(pop)
         if ledger is None:
             return math.inf
         standing = ledger.standing(now)
         taken = max(standing.load, standing.kappa * (standing.promised + standing.others))
+        taken += standing.spilled
         return (standing.limit - taken) / standing.capacity if standing.capacity else -math.inf
 
     def promised(self, pop: str, now: float) -> float:

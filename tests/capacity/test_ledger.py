@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.capacity import Ledger, Verdict
@@ -214,6 +216,18 @@ class ReportTests(SynchronousTestCase):
         self.assertIs(book.judge(1, 1.0, 15.0), Verdict.LOADED)
         self.assertIs(book.judge(1, 1.0, 15.1), Verdict.ADMITTED)
         self.assertEqual(book.standing(1000.0).capacity, 100.0)
+
+    def test_spilled(self) -> None:
+        """It is no promise, and is told until the load is measured, or until the answers have run out."""
+        book = ledger()
+        book.spill(50.0, 0.0)
+        book.spill(20.0, 0.0)
+        self.assertEqual((book.standing(0.0).spilled, book.promised(0.0)), (70.0, 0.0))
+        self.assertAlmostEqual(book.standing(TTL).spilled, 70.0 / math.e)
+        book.spill(10.0, TTL)
+        self.assertAlmostEqual(book.standing(TTL).spilled, 10.0 + 70.0 / math.e)
+        book.measured(30.0, TTL)
+        self.assertEqual(book.standing(TTL).spilled, 0.0)
 
 
 class KappaTests(SynchronousTestCase):
