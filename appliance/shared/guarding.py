@@ -128,7 +128,7 @@ class Guard:
         return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
 
     def room(self, pop: str, now: float) -> float:
-        """The part of its capacity that is left by what it has, what is promised and what was spilled; below 0: beyond."""
+        """The part of its capacity that is left by what it has, is promised and was spilled; below 0: it is beyond."""
         ledger = self._ledgers.get(pop)
         if ledger is None:
             return math.inf
