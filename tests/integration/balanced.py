@@ -56,9 +56,10 @@ class Origin:
     def rise(self) -> None:
         """Listen, where it did before."""
         place = self.address, self.port
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
         def listen() -> socket.socket:
-            return socket.create_server(place, backlog=1024)
+            return socket.create_server(place, family=family, backlog=1024)
 
         self._listener = listen() if self._host is None else self._host.do(listen)
         self.port = int(self._listener.getsockname()[1])
