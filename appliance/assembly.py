@@ -27,6 +27,7 @@ from appliance.naming import Zones
 from appliance.nat import Nat
 from appliance.probe import Looking
 from appliance.reaper import Reaper
+from appliance.reloading import Reloads
 from appliance.shared import NetworkConfig, SharedState, delivered_names, site_names
 from appliance.store import MemoryJournal, bounds_of, journal_of
 from appliance.transfers import ZoneTransfers
@@ -61,7 +62,7 @@ class Appliance(Service):
 
     def __init__(self, reactor: Any, config: Config, read: Callable[[], Config], *, recover: bool = False) -> None:
         self._reactor = reactor
-        self._read = read
+        self._reloads = Reloads(reactor, read, self._follow, self._refuse)
         self._recover = recover
         self.config = config
         self.nat: Nat
@@ -210,25 +211,29 @@ class Appliance(Service):
             lambda failure: self._log.error("{event}: {reason}", event="snapshot-failed", reason=str(failure.value)),
         )
 
-    def reload(self) -> tuple[bool, str]:
-        """
-        Read the configuration and follow what has changed; a faulty one changes nothing.
+    def reload(self) -> Deferred[tuple[bool, str]]:
+        """Read the configuration and follow what has changed; see :meth:`Reloads.ask`."""
+        return self._reloads.ask()
 
-        :return: whether it was taken over, and what to tell a person.
+    def _refuse(self, error: ApplianceError) -> str:
+        lines = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
+        self._reading.refused = lines
+        for line in lines:
+            self._log.error("{event}: {reason}", event="reload-refused", reason=line)
+        return "\n".join(["refused; what ran before still runs:", *lines])
+
+    def _follow(self, config: Config) -> str:
         """
-        try:
-            config = self._read()
-            keyring = self.transfers.keys(config.dns)
-            secrets = self._secrets.read() if self._secrets is not None else ()
-            self.nat.prepare(config.sites.values())
-            if self.nameserver is not None:
-                self.nameserver.configure(config.dns)
-        except ApplianceError as error:
-            lines = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
-            self._reading.refused = lines
-            for line in lines:
-                self._log.error("{event}: {reason}", event="reload-refused", reason=line)
-            return False, "\n".join(["refused; what ran before still runs:", *lines])
+        :return: what to tell a person.
+        :raises ApplianceError: where it cannot be; nothing has changed.
+        """
+        if not self.running:
+            raise ApplianceError("the appliance is being stopped")
+        keyring = self.transfers.keys(config.dns)
+        secrets = self._secrets.read() if self._secrets is not None else ()
+        self.nat.prepare(config.sites.values())
+        if self.nameserver is not None:
+            self.nameserver.configure(config.dns)
         if self._secrets is not None:
             self._secrets.take(secrets)
         self._reading.refused = []
@@ -254,7 +259,7 @@ class Appliance(Service):
             event="reloaded",
             later=f"at the next start: {', '.join(later)}" if later else "all of it",
         )
-        return True, f"reloaded; only a new start changes {', '.join(later)}" if later else "reloaded"
+        return f"reloaded; only a new start changes {', '.join(later)}" if later else "reloaded"
 
     def stopService(self) -> Deferred[None]:
         """No more answers, then no more connections, then the last snapshot."""

@@ -22,7 +22,9 @@ RANKS: dict[str, int] = {
     ),
     **dict.fromkeys(("balancing", "capacity", "delivery", "health", "leasing", "naming", "ports", "views"), 1),
     "shared": 2,
-    **dict.fromkeys(("nameserver", "nat", "probe", "store", "control", "transfers", "vitals", "reaper", "demo"), 3),
+    **dict.fromkeys(
+        ("nameserver", "nat", "probe", "store", "control", "transfers", "vitals", "reaper", "reloading", "demo"), 3
+    ),
     "assembly": 4,
     **dict.fromkeys(("tap", "commands"), 5),
 }

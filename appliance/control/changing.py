@@ -27,7 +27,7 @@ class Changing:
         self,
         state: SharedState,
         *,
-        reload: Callable[[], tuple[bool, str]],
+        reload: Callable[[], Deferred[tuple[bool, str]]],
         listen: Callable[[], Iterable[Endpoint]],
         snapshot: Callable[[], Deferred[None]] | None,
     ) -> None:
@@ -82,13 +82,17 @@ class Changing:
 
         return self._snapshot().addCallbacks(lambda _: {"snapshot": "written"}, failed)
 
-    def reload(self, request: Mapping[str, Any]) -> Row:
-        """``{}``: read the configuration again, as HUP does."""
+    def reload(self, request: Mapping[str, Any]) -> Deferred[Row]:
+        """``{}``: read the configuration again, as HUP does; answered when it is taken over."""
         known(request)
-        done, said = self._reload()
-        if not done:
-            raise RequestError("refused", said)
-        return {"reload": said}
+
+        def told(outcome: tuple[bool, str]) -> Row:
+            done, said = outcome
+            if not done:
+                raise RequestError("refused", said)
+            return {"reload": said}
+
+        return self._reload().addCallback(told)
 
 
 def an_address(request: Mapping[str, Any]) -> Address:

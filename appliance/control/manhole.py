@@ -9,16 +9,18 @@ reactor.
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.conch.insults.insults import ServerProtocol
-from twisted.conch.manhole import Manhole
+from twisted.conch.manhole import Manhole, ManholeInterpreter
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 
 from appliance.config import ManholeSocket, ManholeSSH
 from appliance.control.socket import PrivateSocket, private_folder
@@ -35,8 +37,68 @@ def manhole_service(
     if isinstance(where, ManholeSSH):
         return SSHManhole(reactor, where, namespace, keys)
     factory = Factory()
-    factory.protocol = lambda: ServerProtocol(Manhole, namespace=namespace)  # type: ignore[assignment]
+    factory.protocol = lambda: ServerProtocol(Prompt, namespace=namespace)  # type: ignore[assignment]
     return PrivateSocket(reactor, "control.manhole", Path(where.path), factory)
+
+
+class _Interpreter(ManholeInterpreter):
+    def displayhook(self, obj: Any) -> None:
+        if isinstance(obj, Deferred):
+            self.handler.wait(obj)
+        else:
+            super().displayhook(obj)
+
+
+class Prompt(Manhole):
+    """
+    What is typed, or piped in, while a verb is not done yet is heard after it, the end of the input included.
+
+    A verb that takes a while returns a Deferred of its text.
+    """
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.interpreter = _Interpreter(self, self.namespace)
+        self._is_running = self._is_waiting = self._is_gone = False
+        self._typed: deque[tuple[Any, Any]] = deque()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._is_gone = True
+        super().connectionLost(reason)
+
+    def keystrokeReceived(self, keyID: Any, modifier: Any) -> None:
+        if self._is_waiting:
+            self._typed.append((keyID, modifier))
+        else:
+            super().keystrokeReceived(keyID, modifier)
+
+    def lineReceived(self, line: bytes) -> None:
+        self._is_running = True
+        self.pn = bool(self.interpreter.push(line))
+        self._is_running = False
+        if not self._is_waiting:
+            self._ask()
+
+    def wait(self, found: Deferred[Any]) -> None:
+        """What comes of the line that was typed last; no prompt before that."""
+        self._is_waiting = True
+        found.addBoth(self._done)
+
+    def _done(self, result: object) -> None:
+        self._is_waiting = False
+        if self._is_gone:
+            return
+        self.addOutput(result.getErrorMessage() if isinstance(result, Failure) else str(result))
+        if self._is_running:
+            return  # it did not take a while
+        self._ask()
+        while self._typed and not self._is_waiting:
+            self.keystrokeReceived(*self._typed.popleft())
+
+    def _ask(self) -> None:
+        if self._needsNewline():
+            self.terminal.nextLine()
+        self.terminal.write(self.ps[self.pn])
 
 
 class SSHManhole(Service):

@@ -10,11 +10,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.checkers import IAuthorizedKeysDB, SSHPublicKeyChecker, readAuthorizedKeyFile
 from twisted.conch.insults.insults import ServerProtocol
-from twisted.conch.manhole import Manhole
 from twisted.conch.manhole_ssh import ConchFactory, TerminalRealm, TerminalSession
 from twisted.conch.ssh.keys import Key
 from twisted.cred.portal import Portal
 from zope.interface import implementer
+
+from appliance.control.manhole import Prompt
 
 
 @implementer(IAuthorizedKeysDB)
@@ -44,7 +45,7 @@ def manhole_factory(namespace: dict[str, object], authorized_keys: str, host_key
     """
     realm: Any = TerminalRealm()
     realm.sessionFactory = _Session
-    realm.chainedProtocolFactory = lambda: ServerProtocol(Manhole, namespace=namespace)
+    realm.chainedProtocolFactory = lambda: ServerProtocol(Prompt, namespace=namespace)
     factory: Any = ConchFactory(Portal(realm, [SSHPublicKeyChecker(_AuthorizedKeys(authorized_keys))]))
     key = _host_key(host_key)
     factory.privateKeys = {key.sshType(): key}

@@ -9,7 +9,8 @@ from typing import Any
 import dns.exception
 import dns.rcode
 import dns.rdatatype
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
 
 from appliance.control.changing import Changing
 from appliance.control.orders import Orders
@@ -21,7 +22,7 @@ from appliance.views import as_table, explanation_text, for_people, market_text,
 
 
 class Verbs:
-    """Each verb prints; ``help()`` says which there are."""
+    """Each verb prints, or returns a Deferred of its text; ``help()`` says which there are."""
 
     def __init__(self, state: SharedState, reading: Reading, changing: Changing, orders: Orders) -> None:
         self._state = state
@@ -45,6 +46,7 @@ class Verbs:
             self.delivery,
             self.market,
             self.explain,
+            self.history,
             self.answer,
             self.release,
             self.pin,
@@ -60,6 +62,7 @@ class Verbs:
             self.out_of_service,
             self.drain,
             self.revert,
+            self.snapshot,
             self.reload,
         )
         return {"state": self._state, "help": self.help, **{verb.__name__: verb for verb in verbs}}
@@ -193,9 +196,20 @@ class Verbs:
         """revert(name, setting='', kind=''): take back what was changed by hand: the file holds again."""
         self._order(self._orders.revert, {"name": name, "setting": setting, "kind": kind})
 
-    def reload(self) -> None:
+    def history(self, address: str, at: float | None = None) -> Deferred[str]:
+        """history(address, at=None): who holds it and who held it, or who did at that Unix time."""
+        return _told(
+            lambda: self._reading.history(address, at),
+            lambda rows: as_table(for_people("history", rows, time.time())),
+        )
+
+    def snapshot(self) -> Deferred[str]:
+        """Write the state to the disk now, as USR1 does."""
+        return _told(lambda: self._changing.snapshot({}), lambda _: "written")
+
+    def reload(self) -> Deferred[str]:
         """Read the configuration again, as HUP does."""
-        self._say(lambda: self._changing.reload({}))
+        return _told(lambda: self._changing.reload({}), lambda found: str(found["reload"]))
 
     def _table(self, what: str, rows: list[dict[str, Any]]) -> None:
         print(as_table(for_people(what, rows, time.time())))
@@ -214,6 +228,16 @@ class Verbs:
             print(error)
         else:
             print(text(found) if text is not None else " ".join(map(str, found.values())))
+
+
+def _told(verb: Callable[[], Deferred[Any]], text: Callable[[Any], str]) -> Deferred[str]:
+    """What takes a while: the prompt waits for its text."""
+
+    def refused(failure: Failure) -> str:
+        failure.trap(RequestError)
+        return str(failure.value)
+
+    return maybeDeferred(verb).addCallback(text).addErrback(refused)
 
 
 def print_answer(answer: Answer | None) -> None:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import Any, cast
 from urllib.parse import quote
 
+from twisted.internet.defer import succeed
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -97,7 +98,7 @@ class Api:
             vitals=LateReactor(),
             unused=HalfUsed(),
         )
-        changing = Changing(world.state, reload=lambda: (True, ""), listen=lambda: (), snapshot=None)
+        changing = Changing(world.state, reload=lambda: succeed((True, "")), listen=lambda: (), snapshot=None)
         self._factory = api_factory(reading, changing, world.orders, world.clock)
         self._factory.startFactory()
         self.stop = self._factory.stopFactory

@@ -100,9 +100,12 @@ class NginxTests(PeerCase):
         ):
             keys: dict[str, Any] = more
             self.assertEqual(self.found(await self.ask(ProbeType.HTTP, port, **keys)), (layer, cause, detail))
-        log = (self.folder / "access.log").read_text().splitlines()
-        self.assertEqual(len(log), 8)
-        self.assertIn('"appliance"', log[0])
+
+        def log() -> list[str]:
+            return (self.folder / "access.log").read_text().splitlines()
+
+        await in_thread(until, lambda: len(log()) == 8, "nginx has written of all")
+        self.assertIn('"appliance"', log()[0])
 
     async def test_certificates(self) -> None:
         authority, stranger = Authority(self.folder), Authority(self.folder, "stranger")

@@ -214,7 +214,10 @@ class RunTests(Setting):
         self.assertIn("LeaseGranted 1", said)
         self.assertIn("SharedState object", said)
         self.assertNotIn("Traceback", said)
-        self.assertIn("reloaded", self.shell("reload()"))
+        said = self.shell("reload()", "snapshot()", "'between'", f"history('{self.values['leased']}')", "history('x')")
+        self.assertRegex(
+            said, r"(?s)reloaded.*\bwritten\b.*'between'\n.*ADDRESS +SITE.*www\.example\.test.*'x' is no IPv4 address"
+        )
 
     def test_the_manhole_over_ssh(self) -> None:
         """With a key that is listed, under any name; without one nobody comes in.  The host key is kept, mode 600."""

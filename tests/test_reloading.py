@@ -1,0 +1,66 @@
+"""Reloads, one after the other: read in a thread, followed in the reactor."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from appliance.config import Config, loads
+from appliance.errors import ApplianceError
+from appliance.reloading import Reloads
+
+CONFIG = loads("dns: {listen: ['127.0.0.1:53']}\n", file="here.yaml", folder=".")
+
+
+class ReloadsTests(TestCase):
+    """:ivar followed: in which thread, each time."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.may_read = threading.Semaphore(0)
+        self.read_in: list[threading.Thread] = []
+        self.followed: list[threading.Thread] = []
+        self.error: Exception | None = None
+        self.reloads = Reloads(reactor, self.read, self.follow, lambda error: f"refused: {error}")
+        self.addCleanup(self.may_read.release, 10)
+
+    def read(self) -> Config:
+        self.read_in.append(threading.current_thread())
+        self.may_read.acquire()
+        return CONFIG
+
+    def follow(self, config: Config) -> str:
+        self.assertIs(config, CONFIG)
+        self.followed.append(threading.current_thread())
+        if self.error is not None:
+            raise self.error
+        return f"number {len(self.followed)}"
+
+    async def test_those_who_ask_meanwhile_share_the_next(self) -> None:
+        first = self.reloads.ask()
+        others = [self.reloads.ask() for _ in range(3)]
+        self.assertEqual(self.followed, [])
+        self.may_read.release(2)
+        self.assertEqual(await first, (True, "number 1"))
+        self.assertEqual([await each for each in others], [(True, "number 2")] * 3)
+        self.may_read.release()
+        self.assertEqual(await self.reloads.ask(), (True, "number 3"))
+        main = threading.main_thread()
+        self.assertEqual(self.followed, [main] * 3)
+        self.assertNotIn(main, self.read_in)
+
+    async def test_what_is_refused(self) -> None:
+        """And a bug is told and logged; the next one is as good as ever."""
+        self.may_read.release(3)
+        self.error = ApplianceError("no such folder")
+        self.assertEqual(await self.reloads.ask(), (False, "refused: no such folder"))
+        self.error = ZeroDivisionError()
+        found: Any = await self.reloads.ask()
+        self.assertEqual(found, (False, "a bug of the appliance; its log has the traceback"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.error = None
+        self.assertEqual(await self.reloads.ask(), (True, "number 3"))
