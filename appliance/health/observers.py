@@ -17,12 +17,9 @@ failed.  When this is true of this POP, and nobody else is there to be believed,
     |   AGREED   | ----------------> | ALONE_KEPT  | -------------> | ALONE_ALL |
     +------------+                   +-------------+                +-----------+
 
-While ALONE_KEPT the last good table is kept.  A POP that is cut off does not know it at once: it finds one of the
-others down first, and their rows run out one after the other.  But nothing comes any more from then on; so a table is
-good when more than half of those that it rests on have been heard again since, and if they are more than half of
-those before.  When ALONE_ALL, every configured POP counts as up, for a client that reached us may reach them.  Two
-halves of the network that do not see each other: the larger goes on with itself; the smaller, and both when they are
-equal, keep what was and then answer everything that is configured.
+While ALONE_KEPT the last good table is kept (``lastgood.py``).  When ALONE_ALL, every configured POP counts as up, for
+a client that reached us may reach them.  Two halves of the network that do not see each other: the larger goes on with
+itself; the smaller, and both when they are equal, keep what was and then answer everything that is configured.
 
 With one other POP alone the rule would take every outage of it for one of ours.  So an observer needs two others to be
 doubted; what this POP cannot reach, where that is all there is, is not answered.
@@ -37,15 +34,13 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from appliance.health.lastgood import LastGood
 from appliance.model import Load, Row, Rows
 
 KEEP = 60.0
 """Seconds for which the last good table is kept alone: as long as browsers keep an answer anyway."""
 PERIODS = 3
 """Rows expire after so many of their observer's periods."""
-SETTLED = 8
-"""Periods after which a table is good though half have gone: by then who is cut off has found all others down, and
-knows that it is alone."""
 DOUBTABLE = 2
 """An observer that judges fewer others is believed whatever it sees."""
 
@@ -75,15 +70,6 @@ class Believed:
     rows: Mapping[str, Row]
     observers: tuple[str, ...]
     doubted: tuple[str, ...]
-
-
-@attrs.frozen(kw_only=True)
-class _Candidate:
-    """A table that is good when its observers have been heard again."""
-
-    at: float
-    rows: Mapping[str, Row]
-    observers: frozenset[str]
 
 
 @attrs.frozen(kw_only=True)
@@ -117,10 +103,7 @@ class Observers:
         self._keep = keep
         self._periods: dict[str, float] = {}
         self._seen: dict[str, _Seen] = {}
-        self._good: Mapping[str, Row] = {}
-        self._good_by = 0
-        self._candidate: _Candidate | None = None
-        self._fewer_at: float | None = None
+        self._good = LastGood(own)
         self._alone_at: float | None = None
         self._table: Believed | None = None
         self._table_until = math.inf
@@ -136,8 +119,7 @@ class Observers:
         self._seen = {
             name: attrs.evolve(seen, rows=self._about_ours(seen.rows.values())) for name, seen in kept.items()
         }
-        self._good = self._about_ours(self._good.values())
-        self._candidate = None
+        self._good.configure(self._periods, max(self._periods.values()))
         self._table = None
 
     def observe(self, rows: Rows, now: float) -> bool:
@@ -192,39 +174,17 @@ class Observers:
         ends = [seen.expires_at for seen in self._seen.values()]
         if self._table is not None and self._table.standing is Standing.ALONE_KEPT and self._alone_at is not None:
             ends.append(self._alone_at + self._keep)
-        if self._fewer_at is not None:
-            ends.append(self._fewer_at + self._settling())
+        if self._table is not None and self._table.standing is Standing.AGREED:
+            ends.append(self._good.next_deadline(self._made_at()))
         return min(ends, default=math.inf)
 
-    def _agree(self, rows: Mapping[str, Row], observers: frozenset[str], now: float) -> None:
-        """On these; and see whether what was agreed on before is good by now, or may still be."""
-        if self._candidate is not None and not self._confirm(self._candidate):
-            former = self._candidate.observers
-            if 2 * len(former & self._seen.keys()) > len(former):
-                return
-        self._candidate = None
-        if 0 < self._good_by >= 2 * len(observers):
-            if self._fewer_at is None:
-                self._fewer_at = now
-            if now < self._fewer_at + self._settling():
-                return
-        self._fewer_at = None
-        self._candidate = _Candidate(at=now, rows=rows, observers=observers)
-        self._confirm(self._candidate)
-
-    def _confirm(self, candidate: _Candidate) -> bool:
-        """It is good; what this POP alone says is so at once."""
-        made_at = [self._seen[name].made_at for name in candidate.observers if name in self._seen]
-        if 2 * sum(at > candidate.at for at in made_at) <= len(candidate.observers):
-            return False
-        self._good, self._good_by = candidate.rows, len(candidate.observers)
-        return True
-
-    def _settling(self) -> float:
-        return SETTLED * max(self._periods.values())
+    def _made_at(self) -> dict[str, float]:
+        return {name: seen.made_at for name, seen in self._seen.items()}
 
     def _decide(self, now: float) -> Believed:
         self._seen = {name: seen for name, seen in self._seen.items() if seen.expires_at > now}
+        made_at = self._made_at()
+        self._good.heard(made_at, now)
         doubted = {name for name, seen in self._seen.items() if seen.is_doubtful(name)}
         believed = {name: seen for name, seen in self._seen.items() if name not in doubted}
         standing = self._stand(believed, doubted, now)
@@ -232,14 +192,14 @@ class Observers:
         for pop in self._periods:
             fresh = self._row(pop, believed)
             if standing is Standing.ALONE_KEPT:
-                fresh = _kept(fresh, self._good.get(pop))
+                fresh = _kept(fresh, self._good.rows.get(pop))
             elif standing is Standing.ALONE_ALL:
                 fresh = attrs.evolve(fresh, up=True)
             rows[pop] = fresh
         if standing is Standing.AGREED:
-            self._agree(rows, frozenset(believed), now)
+            self._good.agree(rows, frozenset(believed), made_at, now)
         else:
-            self._candidate = self._fewer_at = None
+            self._good.alone()
         return Believed(standing=standing, rows=rows, observers=tuple(sorted(believed)), doubted=tuple(sorted(doubted)))
 
     def _stand(self, believed: Mapping[str, _Seen], doubted: set[str], now: float) -> Standing:

@@ -153,7 +153,7 @@ class VersionTests(Case):
         self.assertEqual(self.down(10.9), ["nyc"])
         self.assertEqual(self.observers.next_deadline(), 11.0)
         self.assertEqual(self.down(11.0), [])
-        self.assertIsNone(self.observers.next_deadline())
+        self.assertEqual(self.observers.next_deadline(), 50.9, "what nobody says is good by then")
         self.observe(rows("fra", "nyc", epoch=4), now=11.0)
         self.assertEqual(self.down(11.0), ["nyc"])
 
@@ -224,15 +224,52 @@ class AloneTests(Case):
         """Then what is left is the good table."""
         self.three_agree()
         self.observe(rows("ams", "fra nyc sin", version=3), now=9.0)
-        for version, at in enumerate((20.0, 30.0, 40.0, 50.0, 59.0), 3):
+        for version, at in enumerate((20.0, 30.0, 40.0, 50.0), 3):
             self.observe(rows("sin", version=version), now=at)
             self.assertEqual(self.down(at), [])
         self.assertEqual(self.observers.next_deadline(), 60.0)
         self.down(60.0)
-        self.assertEqual(self.observers.next_deadline(), 74.0)
-        self.observe(rows("sin", version=8), now=62.0)
-        self.assertEqual(self.down(62.0), [])
-        self.assertEqual((self.down(77.0), self.standing(77.0)), ([], Standing.ALONE_KEPT))
+        self.assertEqual(self.observers.next_deadline(), 65.0)
+        self.assertEqual((self.down(65.0), self.standing(65.0)), ([], Standing.ALONE_KEPT))
+
+    def test_rows_that_come_seldom(self) -> None:
+        """They have run out before the next ones come; what they say is good all the same, in time."""
+        for version in range(1, 5):
+            at = 16.0 * version
+            self.observe(rows("ams", "nyc", version=version), rows("fra", "nyc", version=version), now=at)
+            self.assertEqual(self.down(at), ["nyc"])
+            self.down(at + 15.0)
+        self.observe(rows("ams", "fra nyc sin", version=9), now=79.5)
+        self.assertEqual((self.down(79.5), self.standing(79.5)), (["nyc"], Standing.ALONE_KEPT))
+
+    def test_one_that_is_read_seldom(self) -> None:
+        """Nobody is alone before its rows have run out; so long what was good has to be kept."""
+        self.observers.configure({**dict.fromkeys(self.pops, 5.0), "gru": 50.0}, 0.0)
+        for version, at in ((1, 0.0), (2, 5.0)):
+            self.observe(*(rows(each, "nyc", version=version) for each in ("ams", "fra", "gru")), now=at)
+            self.assertEqual(self.down(at), ["nyc"])
+        self.observe(rows("ams", "fra nyc sin gru", version=3), now=25.0)
+        for at in (25.0, 46.0, 100.0, 154.0):
+            self.down(at)
+        self.assertEqual((self.down(155.0), self.standing(155.0)), (["nyc"], Standing.ALONE_KEPT))
+
+    def test_what_was_good_long_ago(self) -> None:
+        """Is not kept the next time: what is seen after it counts at once."""
+        self.three_agree()
+        self.observe(rows("ams", "fra nyc sin", version=3), now=15.0)
+        self.assertEqual((self.down(20.0), self.standing(20.0)), (["nyc"], Standing.ALONE_KEPT))
+        self.assertEqual((self.down(80.0), self.standing(80.0)), ([], Standing.ALONE_ALL))
+        self.observe(*(rows(each, version=9) for each in ("ams", "fra", "sin")), now=20_000.0)
+        self.assertEqual((self.down(20_000.0), self.standing(20_000.0)), ([], Standing.AGREED))
+        self.observe(rows("ams", "fra nyc sin", version=10), now=20_010.0)
+        self.assertEqual((self.down(20_015.0), self.standing(20_015.0)), ([], Standing.ALONE_KEPT))
+
+    def test_a_reload_leaves_fewer(self) -> None:
+        """They are not half of those who were: those who are configured are."""
+        self.three_agree()
+        self.observers.configure({"ams": 5.0, "nyc": 5.0}, 6.0)
+        self.observe(rows("ams", version=3), now=6.0)
+        self.assertEqual((self.down(6.0), self.observers.next_deadline()), ([], None))
 
     def test_not_alone_while_another_can_be_believed(self) -> None:
         """Ours is the network that has failed, and somebody tells us how things are."""

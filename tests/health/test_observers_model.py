@@ -65,15 +65,18 @@ class Naive:
         return statistics.median(known) if (known := [figure for figure in figures if figure is not None]) else None
 
 
+Candidate = tuple[float, dict[str, bool], tuple[str, ...]]
+
+
 @attrs.define
 class Past:
-    """Since when we are alone; what was good last, and by how many; what may be, when and by whom; since when fewer."""
+    """Since when we are alone; what was good last, by whom and when; what may be, when and by whom."""
 
     alone_at: float | None = None
     good: dict[str, bool] = attrs.Factory(lambda: dict.fromkeys(POPS, True))
-    by: int = 0
-    candidate: tuple[float, dict[str, bool], tuple[str, ...]] | None = None
-    fewer_at: float | None = None
+    by: tuple[str, ...] = ()
+    good_at: float = -math.inf
+    candidate: Candidate | None = None
 
 
 @st.composite
@@ -137,8 +140,11 @@ class ModelTests(SynchronousTestCase):
         believed = observers.believe(now)
         ups = {pop: row.up for pop, row in believed.rows.items()}
         expected = {pop: naive.up(pop, now) for pop in POPS}
+        if past.candidate is not None and self.is_confirmed(naive, now, past.candidate):
+            past.good, past.by, past.good_at = past.candidate[1], past.candidate[2], now
+            past.candidate = None
         if None in expected.values():
-            past.candidate = past.fewer_at = None
+            past.candidate = None
             past.alone_at = now if past.alone_at is None else past.alone_at
             kept = now < past.alone_at + 60.0
             self.assertIs(believed.standing, Standing.ALONE_KEPT if kept else Standing.ALONE_ALL)
@@ -152,25 +158,20 @@ class ModelTests(SynchronousTestCase):
         self.agree(naive, ups, believed.observers, now, past)
 
     def agree(self, naive: Naive, ups: dict[str, bool], observers: tuple[str, ...], now: float, past: Past) -> None:
-        if past.candidate is not None:
-            by = past.candidate[2]
-            if not self.confirm(naive, now, past) and len(naive.held(now).keys() & set(by)) > len(by) / 2:
+        if now < past.good_at + 40.0:
+            by = past.candidate[2] if past.candidate is not None else ()
+            if len(naive.held(now).keys() & set(by)) > len(by) / 2:
                 return
-        past.candidate = None
-        if past.by and len(observers) <= past.by / 2:
-            past.fewer_at = now if past.fewer_at is None else past.fewer_at
-            if now < past.fewer_at + 40.0:
+            past.candidate = None
+            if past.by and len(observers) <= len(past.by) / 2:
                 return
-        past.candidate, past.fewer_at = (now, ups, observers), None
-        self.confirm(naive, now, past)
+        past.candidate = now, ups, observers
+        if now >= past.good_at + 40.0 or self.is_confirmed(naive, now, past.candidate):
+            past.good, past.by, past.good_at = ups, observers, now
 
-    def confirm(self, naive: Naive, now: float, past: Past) -> bool:
-        assert past.candidate is not None
-        at, ups, by = past.candidate
-        if naive.heard_since(by, at, now) > len(by) / 2:
-            past.good, past.by = ups, len(by)
-            return True
-        return False
+    def is_confirmed(self, naive: Naive, now: float, candidate: Candidate) -> bool:
+        at, _, by = candidate
+        return set(by) <= {"ams"} or naive.heard_since(by, at, now) > len(by) / 2
 
     @given(st.lists(some_rows(), max_size=8, unique_by=lambda each: (each.observer, each.epoch, each.version)))
     def test_order_does_not_matter(self, all_rows: list[Rows]) -> None:
