@@ -89,7 +89,7 @@ class GuardTests(SynchronousTestCase):
         self.crowd("img.shop.test", 3 * STRANGERS)
         found = self.crowd("img.shop.test", 30, first=3 * STRANGERS)
         self.assertEqual(found, {AMS: 10, FRA: 10, NYC: 10})
-        self.assertAlmostEqual(self.standing("fra").spilled, 10.0)
+        self.assertAlmostEqual(self.standing("fra").overbooked, 10.0)
         self.assertEqual([self.standing(name).promised for name in ADDRESSES], [STRANGERS] * 3)
 
     def test_who_has_a_place_keeps_it(self) -> None:

@@ -62,7 +62,7 @@ class PopTableTests(SynchronousTestCase):
         self.assertEqual([row.pop for row in rows.rows], list(NAMES))
         ours, fra = self.row(HERE), self.row("fra")
         self.assertEqual((ours.up, ours.latency, ours.load), (True, 0.0, self.world.own_load))
-        self.assertEqual(ours.promised, 1.0)
+        self.assertTrue(0.9 < (ours.promised or 0.0) < 1.2, ours.promised)
         self.assertEqual((fra.up, fra.load), (True, Load(cpu=0.5, connections=3.0)))
         self.assertAlmostEqual(fra.latency or 0.0, 0.02)
         self.assertAlmostEqual(fra.http or 0.0, 0.3)

@@ -18,6 +18,19 @@ PRIOR_SESSIONS = 30.0
 """The prior counts as much as so many sessions that were seen."""
 CONNECTING = 1.0
 """Seconds from an answer to its connection, where that is slow."""
+SHORTEST = 1.0 / 16.0
+"""Seconds: where answers bring nothing at all, who asks has no clients, and those who have are not to weigh nothing."""
+
+
+class _Seen:
+    """A target: its rate, smoothed once (who is coming) and twice (who is there), as of a time."""
+
+    __slots__ = ("at", "coming", "rate", "there")
+
+    def __init__(self, rate: float, at: float) -> None:
+        self.rate = rate
+        self.at = at
+        self.coming = self.there = 0.0
 
 
 class Holding:
@@ -32,35 +45,37 @@ class Holding:
         self._connections = 0.0
         self._sessions = 0.0
         self._at = -math.inf
-        self._targets: dict[str, tuple[float, float, float]] = {}
+        self._targets: dict[str, _Seen] = {}
 
     def only(self, targets: Iterable[str]) -> None:
         """These are the targets; others are forgotten, what was learned of them is kept."""
         self._targets = {name: self._targets[name] for name in targets if name in self._targets}
 
-    def measured(self, target: str, connections: float, rate: float, period: float, now: float) -> None:
+    def measured(self, target: str, connections: float, rate: float, now: float) -> None:
         """
-        A target has ``connections``, and is promised ``rate`` new ones a second.
+        A target has ``connections``, and is to get ``rate`` new ones a second.
 
         Its first report counts for nothing: how long it has been so nobody knows.  While nothing is promised nothing is
         learned, for the connections are somebody else's then, or the last of ours; and what was learned fades.
-
-        :param period: seconds between its reports, by which what it says may be old.
         """
-        coming, there, at = self._targets.get(target, (0.0, 0.0, now))
-        passed = min(max(0.0, now - at), MEMORY)
+        seen = self._targets.get(target)
+        if seen is None:
+            seen = self._targets[target] = _Seen(rate, now)
+        passed = min(max(0.0, now - seen.at), MEMORY)
+        # As if it had become another one half-way.
+        seen.coming = _smooth(seen.coming, (seen.rate + rate) / 2.0, passed / CONNECTING)
+        seen.there = _smooth(seen.there, seen.coming, passed / self.seconds)
+        seen.rate, seen.at = rate, now
         counts = passed if rate > 0.0 else 0.0
-        coming = _smooth(coming, rate, passed / (CONNECTING + period))
-        there = _smooth(there, coming, passed / self.seconds)
-        self._targets[target] = coming, there, now
         kept = math.exp(-max(0.0, now - self._at) / MEMORY)
         self._at = now
         self._connections = self._connections * kept + connections * counts
-        self._sessions = self._sessions * kept + there * counts
+        self._sessions = self._sessions * kept + seen.there * counts
 
     @property
     def seconds(self) -> float:
-        return (self._connections + self.prior * PRIOR_SESSIONS) / (self._sessions + PRIOR_SESSIONS)
+        found = (self._connections + self.prior * PRIOR_SESSIONS) / (self._sessions + PRIOR_SESSIONS)
+        return max(SHORTEST, found)
 
     def connections(self, rate: float) -> float:
         """What ``rate`` sessions a second make: the weight of a resolver in a ledger of connections."""

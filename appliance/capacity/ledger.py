@@ -28,7 +28,6 @@ each POP.  G1 to G5, which tests hold: docs/capacity.rst.
 from __future__ import annotations
 
 import hashlib
-import math
 
 from appliance.capacity.places import Place, Places, whole
 from appliance.capacity.ratio import Ratio
@@ -79,13 +78,12 @@ class Ledger:
         self._headroom = headroom
         self._most = most
         self._fresh = 0.0
-        self._spilled = 0.0
-        self._spilled_at = 0.0
-        self._ttl = ttl
         self._reports = Reports(period=period, ttl=ttl, needed=needs_reports)
         self._ratio = Ratio(period)
         salt = hashlib.blake2b(target.encode(), digest_size=32, key=key).digest()
-        self._places = Places(salt, ttl / 2.0 if grace is None else grace)
+        grace = ttl / 2.0 if grace is None else grace
+        self._places = Places(salt, grace)
+        self._overbooked = Places(salt, grace)
 
     def __len__(self) -> int:
         """Resolvers that have a place, late ones that have not been cleared away included."""
@@ -117,10 +115,25 @@ class Ledger:
         """What :meth:`admit` would do, and why; nothing is promised."""
         return self._judge(resolver, whole(weight), now)
 
-    def spill(self, weight: float, now: float) -> None:
-        """An answer names the target though there was no room: it is no promise, but less room for more of the kind."""
-        self._spilled = self._spill(now) + whole(weight)
-        self._spilled_at = now
+    def overbook(self, resolver: int, weight: float, now: float, ttl: float) -> None:
+        """
+        An answer that lives for ``ttl`` names the target though there is no room anywhere.
+
+        It is no promise, and gives the resolver no place; but it brings as much.
+        """
+        self._overbooked.expire(now)
+        if len(self._overbooked) < self._most or self._overbooked.get(resolver) is not None:
+            self._overbooked.take(resolver, whole(weight), now + ttl)
+
+    def is_overbooked(self, resolver: int, now: float) -> bool:
+        """Was this one sent here so, and its answer lives or is about to be asked for again?"""
+        self._overbooked.expire(now)
+        return self._overbooked.get(resolver) is not None
+
+    def overbooked(self, now: float) -> float:
+        """What such answers may bring."""
+        self._overbooked.expire(now)
+        return self._overbooked.promised
 
     def ttl_for(self, weight: float, ttl: float, now: float) -> float:
         """
@@ -152,8 +165,8 @@ class Ledger:
         """The target had ``load``, all that it has, whoever brought it."""
         self._places.expire(now)
         self._reports.measured(load, now)
-        self._fresh = self._spilled = 0.0
-        promised = self._places.promised + self.others
+        self._fresh = 0.0
+        promised = self._places.promised + self.others + self.overbooked(now)
         if promised > _SAMPLED_FROM * self.capacity:
             self._ratio.measured(load, promised, now)
 
@@ -178,7 +191,7 @@ class Ledger:
             age=self._reports.age(now),
             kappa=self._ratio.at(now),
             resolvers=len(self._places),
-            spilled=self._spill(now),
+            overbooked=self.overbooked(now),
         )
 
     # -- the law -----------------------------------------------------------------------------------------------------
@@ -188,10 +201,6 @@ class Ledger:
 
     def _limit(self, now: float) -> float:
         return (1.0 - self._headroom) * self._capacity(now)
-
-    def _spill(self, now: float) -> float:
-        """What was spilled and is not measured yet; where nothing is measured it runs out as answers do."""
-        return self._spilled * math.exp((self._spilled_at - now) / self._ttl)
 
     def _judge(self, resolver: int, weight: float, now: float) -> Verdict:
         places = self._places

@@ -39,7 +39,7 @@ class Standing:
     :param load: as it was last measured, ``age`` seconds ago; None: never.
     :param kappa: the part of the promises that is taken to come.
     :param resolvers: that have a place.
-    :param spilled: what answers may bring that were given though there was no room, since the load was measured.
+    :param overbooked: what live answers may bring that were given though there was no room; it is not promised.
     """
 
     capacity: float
@@ -51,4 +51,17 @@ class Standing:
     age: float | None
     kappa: float
     resolvers: int
-    spilled: float
+    overbooked: float
+
+    def times(self, factor: float) -> Standing:
+        """The same in another unit."""
+        return attrs.evolve(
+            self,
+            capacity=self.capacity * factor,
+            limit=self.limit * factor,
+            promised=self.promised * factor,
+            held=self.held * factor,
+            others=self.others * factor,
+            load=self.load * factor,
+            overbooked=self.overbooked * factor,
+        )

@@ -225,25 +225,21 @@ class Delivering:
         self, customer: _Customer, choice: Choice, asker: Asker, ttl: float, now: float
     ) -> tuple[Sequence[Candidate], float]:
         """The first whose ledgers have room for who asks, or :func:`~appliance.shared.room.beyond` them."""
-        name = customer.delivery.name
-        resolver, weight = self._guard.asked(name, asker, now)
+        guard, name = self._guard, customer.delivery.name
+        resolver, weight = guard.asked(name, asker, now)
         share = weight / choice.count
-        named, ttl = with_room(
-            self._guard,
-            choice,
-            share,
-            ttl,
-            now,
-            lambda pop, life: self._guard.admit(pop, name, resolver, share, life, now),
-        )
-        self._guard.told(name, resolver, ttl, now)
+
+        def admit(pop: str, life: float) -> bool:
+            return guard.admit(pop, name, resolver, share, life, now)
+
+        named, ttl = with_room(guard, choice, share, ttl, now, admit)
+        guard.told(name, resolver, ttl, now)
         if named:
             return named, ttl
-        customer.over += 1
-        customer.over_at = now
-        others = beyond(self._guard, customer.delivery, choice, now)
+        customer.over, customer.over_at = customer.over + 1, now
+        others = beyond(guard, customer.delivery, choice, resolver, now)
         for each in others:
-            self._guard.spill(each.name, weight / len(others), now)
+            guard.overbook(each.name, name, resolver, weight, ttl, now)  # a backup is no POP
         return others, ttl
 
     def _refresh(self, customer: _Customer, now: float) -> None:

@@ -65,10 +65,10 @@ def foretell(guard: Guard, delivery: Delivery, choice: Choice, asker: Asker, now
     named, ttl = with_room(guard, choice, share, longest, now, lambda pop, _: judged[pop] in (None, *YES))
     return attrs.evolve(
         plain,
-        named=tuple(named or beyond(guard, delivery, choice, now)),
+        named=tuple(named or beyond(guard, delivery, choice, guard.resolver(asker), now)),
         over=not named,
         ttl=max(1, int(ttl)),
-        weight=weight,
+        weight=guard.connections(weight),
         verdicts={name: verdict for name, verdict in judged.items() if verdict is not None},
     )
 
@@ -93,12 +93,16 @@ def with_room(
     return named, ttl
 
 
-def beyond(guard: Guard, delivery: Delivery, choice: Choice, now: float) -> Sequence[Candidate]:
+def beyond(guard: Guard, delivery: Delivery, choice: Choice, resolver: int, now: float) -> Sequence[Candidate]:
     """
-    Who is named where nobody has room: the backup, or who is nearest to having some.
+    Who is named where nobody has room: the backup, where this resolver was sent so before, or who is nearest to room.
 
     There is no answer that brings nobody, and the best is perhaps the one that is overrun.
     """
     backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
-    most_room = max(choice.candidates, key=lambda each: guard.room(each.name, now))
-    return [Candidate(str(each), each) for each in backup] or [most_room]
+    if backup:
+        return [Candidate(str(each), each) for each in backup]
+    for each in choice.candidates:
+        if guard.is_overbooked(each.name, delivery.name, resolver, now):
+            return [each]
+    return [max(choice.candidates, key=lambda each: guard.room(each.name, now))]

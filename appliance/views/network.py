@@ -130,12 +130,12 @@ def ledger_row(ledger: Ledger | None) -> Row | None:
 
     :return: ``promised`` by this POP's answers, ``others`` by those of the others; ``held``: kept free for who is about
         to ask again; ``limit``: what of the capacity may be promised; ``kappa``: the part of it that is taken to come;
-        ``load``: as measured ``age`` seconds ago, None: never; ``spilled``: since then, by answers that were given
-        though nobody had room.
+        ``load``: as measured ``age`` seconds ago, None: never; ``overbooked``: by answers that were given though nobody
+        had room.
     """
     if ledger is None:
         return None
-    names = ("capacity", "limit", "promised", "held", "others", "load", "age", "kappa", "spilled")
+    names = ("capacity", "limit", "promised", "held", "others", "load", "age", "kappa", "overbooked")
     return {**{name: figure(getattr(ledger, name)) for name in names}, "resolvers": ledger.resolvers}
 
 

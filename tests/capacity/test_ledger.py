@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from appliance.capacity import Ledger, Verdict
@@ -217,17 +215,25 @@ class ReportTests(SynchronousTestCase):
         self.assertIs(book.judge(1, 1.0, 15.1), Verdict.ADMITTED)
         self.assertEqual(book.standing(1000.0).capacity, 100.0)
 
-    def test_spilled(self) -> None:
-        """It is no promise, and is told until the load is measured, or until the answers have run out."""
+    def test_overbooked(self) -> None:
+        """It is no promise and no place, lives as its answers do, and a resolver has one; reports do not end it."""
         book = ledger()
-        book.spill(50.0, 0.0)
-        book.spill(20.0, 0.0)
-        self.assertEqual((book.standing(0.0).spilled, book.promised(0.0)), (70.0, 0.0))
-        self.assertAlmostEqual(book.standing(TTL).spilled, 70.0 / math.e)
-        book.spill(10.0, TTL)
-        self.assertAlmostEqual(book.standing(TTL).spilled, 10.0 + 70.0 / math.e)
-        book.measured(30.0, TTL)
-        self.assertEqual(book.standing(TTL).spilled, 0.0)
+        book.overbook(1, 50.0, 0.0, TTL)
+        book.overbook(1, 40.0, 1.0, TTL)
+        book.overbook(2, 20.0, 5.0, TTL)
+        book.measured(30.0, 6.0)
+        self.assertEqual((book.standing(6.0).overbooked, book.promised(6.0), len(book)), (60.0, 0.0, 0))
+        self.assertEqual([book.is_overbooked(resolver, 6.0) for resolver in (1, 2, 3)], [True, True, False])
+        self.assertEqual(book.overbooked(21.0), 20.0)
+        self.assertTrue(book.is_overbooked(1, 30.9), "it is about to ask again")
+        self.assertFalse(book.is_overbooked(1, 31.0))
+        self.assertEqual(book.overbooked(25.0), 0.0)
+
+    def test_overbooked_are_bounded(self) -> None:
+        book = ledger(most=2)
+        for resolver in (1, 2, 3, 2):
+            book.overbook(resolver, 10.0 * resolver, 0.0, TTL)
+        self.assertEqual((book.overbooked(0.0), book.is_overbooked(3, 0.0)), (30.0, False))
 
 
 class KappaTests(SynchronousTestCase):

@@ -160,7 +160,7 @@ class SupplyTests(SynchronousTestCase):
 class HoldingTests(SynchronousTestCase):
     def measure(self, holding: Holding, reports: range, connections: float, rate: float) -> None:
         for report in reports:
-            holding.measured("ams", connections, rate, 5.0, report * 5.0)
+            holding.measured("ams", connections, rate, report * 5.0)
 
     def test_prior_then_measured(self) -> None:
         holding = Holding(prior=2.0)
@@ -176,10 +176,10 @@ class HoldingTests(SynchronousTestCase):
             for period in (0.5, 10.0):
                 holding, now = Holding(prior=lasts), 0.0
                 while now < 120.0:
-                    # What is read is half a period old, and connections come half a second after their answer.
-                    there = lasts * 50.0 * -math.expm1(-max(0.0, now - period / 2.0 - 0.5) / lasts)
-                    holding.measured("ams", there, 50.0, period, now)
-                    self.assertTrue(0.85 * lasts < holding.seconds < 1.35 * lasts, (now, holding.seconds))
+                    # Connections come half a second after their answer.
+                    there = lasts * 50.0 * -math.expm1(-max(0.0, now - 0.5) / lasts)
+                    holding.measured("ams", there, 50.0, now)
+                    self.assertTrue(0.9 * lasts < holding.seconds < 1.1 * lasts, (now, holding.seconds))
                     now += period
 
     def test_a_quiet_place(self) -> None:
@@ -193,10 +193,10 @@ class HoldingTests(SynchronousTestCase):
         holding = Holding(prior=2.0)
         self.measure(holding, range(100), 60.0, 30.0)
         before = holding.seconds
-        holding.measured("fra", 1e6, 30.0, 5.0, 495.0)
+        holding.measured("fra", 1e6, 30.0, 495.0)
         self.assertEqual(holding.seconds, before)
         holding.only(["fra"])
-        holding.measured("ams", 1e6, 30.0, 5.0, 495.0)
+        holding.measured("ams", 1e6, 30.0, 495.0)
         self.assertEqual(holding.seconds, before)
 
     def test_nothing_comes(self) -> None:
@@ -206,5 +206,5 @@ class HoldingTests(SynchronousTestCase):
         self.assertGreater(before := holding.seconds, 10.0)
         self.measure(holding, range(2, 50), 1500.0, 0.0)
         self.assertLess(holding.seconds, before)
-        holding.measured("ams", 0.0, 0.0, 5.0, 10_000.0)
+        holding.measured("ams", 0.0, 0.0, 10_000.0)
         self.assertAlmostEqual(holding.seconds, 2.0)
