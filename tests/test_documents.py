@@ -15,7 +15,7 @@ from appliance.capacity import ledger
 from appliance.commands import command_line
 from appliance.config import deliverychecks, load
 from appliance.delivery import costs, dwell, origins, rendezvous, values
-from appliance.health import board, decay, observers, watch
+from appliance.health import board, decay, lastgood, observers, watch
 from appliance.model import Cause, Delivery, Layer, Pop, PopWeights, Probe, ProbeType, Rule
 from appliance.probe import program
 from appliance.shared import delivering, guarding, room
@@ -158,6 +158,7 @@ class NetworkTests(SynchronousTestCase):
             "3": watch.LOAD_INTERVALS if watch.LOAD_INTERVALS == observers.PERIODS else None,
             "5": board.FLAPPING,
             "60 s": observers.KEEP,
+            "8": lastgood.SETTLED,
         })  # fmt: skip
         self.numbers("delivery.rst", {
             "50 ms": costs.TIME_REFERENCE * 1000,

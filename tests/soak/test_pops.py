@@ -25,12 +25,21 @@ class SlowlyTests(PopsCase):
         self.until_asked("fra", "near", "fra", RESIDENCE + AWHILE)
         self.until_asked("ams", "middle", "fra", 2 * RESIDENCE + AWHILE)
 
+    def heard_at(self, at: str, pop: str) -> float:
+        """When the POP at ``at`` read the rows of another last."""
+        [found] = [row["heard_at"] for row in self.control(at).get("pops")["items"] if row["pop"] == pop]
+        return float(found)
+
     def test_alone_for_long(self) -> None:
         """After a minute all POPs count as up, whatever they were: one that was down before is answered again."""
         self.until_known()
         self.running["fra"].process.kill()
         until(lambda: not self.rows("nyc")["fra"]["up"], "fra is down for nyc")
         until(lambda: self.asked("nyc", "middle") != "fra", "fra is not answered by nyc")
+        # That it was not the cut that took fra away is known when ams has been heard after it.
+        for _ in range(3):
+            before = self.heard_at("nyc", "ams")
+            until(lambda before=before: self.heard_at("nyc", "ams") > before, "nyc hears ams")  # type: ignore[misc]
         said = self.happened("nyc").get("PopsAlone", 0)
         self.cut("nyc")
         until(lambda: self.happened("nyc").get("PopsAlone", 0) == said + 1, "nyc says that it is alone")
