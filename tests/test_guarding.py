@@ -92,6 +92,19 @@ class GuardTests(SynchronousTestCase):
         self.assertAlmostEqual(self.standing("fra").overbooked, 10.0)
         self.assertEqual([self.standing(name).promised for name in ADDRESSES], [STRANGERS] * 3)
 
+    def test_who_was_sent_beyond_stays(self) -> None:
+        """As long as the others have not much more room: it is sent there again, and not to each in turn."""
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
+        self.world.run(2)
+        self.crowd("img.shop.test", 3 * STRANGERS)
+        at = self.world.ask("img.shop.test", client=client(99))
+        self.assertEqual([self.world.ask("img.shop.test", client=client(99)) for _ in range(4)], [at] * 4)
+        self.assertEqual(self.standing(HERE).overbooked, 1.0)
+        self.assertEqual(at, [AMS])
+        self.world.own_load = attrs.evolve(self.world.own_load, connections=20.0)
+        self.world.network.pops.look(at_once=True)
+        self.assertEqual(self.world.ask("img.shop.test", client=client(99)), [FRA])
+
     def test_who_has_a_place_keeps_it(self) -> None:
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
         self.world.run(2)

@@ -18,7 +18,7 @@ PRIOR_SESSIONS = 30.0
 """The prior counts as much as so many sessions that were seen."""
 CONNECTING = 1.0
 """Seconds from an answer to its connection, where that is slow."""
-SHORTEST = 1.0 / 16.0
+SHORTEST = 0.25
 """Seconds: where answers bring nothing at all, who asks has no clients, and those who have are not to weigh nothing."""
 
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import hashlib
 
+from appliance.capacity.overbooked import Overbooked
 from appliance.capacity.places import Place, Places, whole
 from appliance.capacity.ratio import Ratio
 from appliance.capacity.reports import Reports
@@ -83,7 +84,7 @@ class Ledger:
         salt = hashlib.blake2b(target.encode(), digest_size=32, key=key).digest()
         grace = ttl / 2.0 if grace is None else grace
         self._places = Places(salt, grace)
-        self._overbooked = Places(salt, grace)
+        self._overbooked = Overbooked(grace, most)
 
     def __len__(self) -> int:
         """Resolvers that have a place, late ones that have not been cleared away included."""
@@ -121,19 +122,15 @@ class Ledger:
 
         It is no promise, and gives the resolver no place; but it brings as much.
         """
-        self._overbooked.expire(now)
-        if len(self._overbooked) < self._most or self._overbooked.get(resolver) is not None:
-            self._overbooked.take(resolver, whole(weight), now + ttl)
+        self._overbooked.take(resolver, whole(weight), now + ttl, now)
 
     def is_overbooked(self, resolver: int, now: float) -> bool:
         """Was this one sent here so, and its answer lives or is about to be asked for again?"""
-        self._overbooked.expire(now)
-        return self._overbooked.get(resolver) is not None
+        return self._overbooked.knows(resolver, now)
 
     def overbooked(self, now: float) -> float:
         """What such answers may bring."""
-        self._overbooked.expire(now)
-        return self._overbooked.promised
+        return self._overbooked.sum(now)
 
     def ttl_for(self, weight: float, ttl: float, now: float) -> float:
         """
@@ -169,6 +166,12 @@ class Ledger:
         promised = self._places.promised + self.others + self.overbooked(now)
         if promised > _SAMPLED_FROM * self.capacity:
             self._ratio.measured(load, promised, now)
+
+    def rescale(self, factor: float) -> None:
+        """What was measured and what others said is so much more in the unit from now on; promises stay."""
+        self.others *= factor
+        self._reports.rescale(factor)
+        self._ratio.rescale(factor)
 
     def promised(self, now: float) -> float:
         """L: what this ledger's answers may bring; other observers are told this."""

@@ -49,8 +49,17 @@ class Ratio:
             self._seen += 1
         while samples[0][0] <= now - self.window:
             samples.popleft()
-        if self._seen >= FEWEST:
-            self._value = min(HIGHEST, max(LOWEST, MARGIN * max(ratio for _, ratio in samples)))
+        self._judge()
+
+    def rescale(self, factor: float) -> None:
+        """All loads in another unit than the promises'."""
+        self.latest *= factor
+        self._samples = deque((at, ratio * factor) for at, ratio in self._samples)
+        self._judge()
+
+    def _judge(self) -> None:
+        if self._seen >= FEWEST and self._samples:
+            self._value = min(HIGHEST, max(LOWEST, MARGIN * max(ratio for _, ratio in self._samples)))
 
     def at(self, now: float) -> float:
         """Kappa; 1 where there has been no sample for a whole window."""

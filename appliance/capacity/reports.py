@@ -30,6 +30,10 @@ class Reports:
         self._load = load
         self._at = now
 
+    def rescale(self, factor: float) -> None:
+        """The load in another unit."""
+        self._load *= factor
+
     def age(self, now: float) -> float | None:
         """Seconds; None: there has been none."""
         return None if self._at is None else now - self._at

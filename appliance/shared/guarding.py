@@ -83,6 +83,8 @@ class Guard:
             if name in fresh:
                 ledger.measured(fresh[name] / seconds, now)
                 self._learn(name, ledger, fresh[name], now)
+        for ledger in self._ledgers.values():
+            ledger.rescale(seconds / self._holding.seconds)
         self._scale()
 
     def _learn(self, name: str, ledger: Ledger, connections: float, now: float) -> None:

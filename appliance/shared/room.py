@@ -17,6 +17,9 @@ AHEAD = 1.0
 """Seconds for which an answer that is the same for all may be given again from the wire cache: its TTL ends so much
 sooner."""
 
+STAYS = 0.25
+"""The part of its capacity by which a POP may have less room than another, and keep who was sent there beyond it."""
+
 
 @attrs.frozen(kw_only=True)
 class Foretold:
@@ -79,7 +82,7 @@ def with_room(
     """
     The first that have room.
 
-    :param share: connections for each; ``has_room`` is asked with a name and a life, and may promise them.
+    :param share: sessions a second for each; ``has_room`` is asked with a name and a life, and may promise them.
     :return: as many as one answer names, or fewer; and how long it may be kept, seconds.
     """
     named: list[Candidate] = []
@@ -95,14 +98,17 @@ def with_room(
 
 def beyond(guard: Guard, delivery: Delivery, choice: Choice, resolver: int, now: float) -> Sequence[Candidate]:
     """
-    Who is named where nobody has room: the backup, where this resolver was sent so before, or who is nearest to room.
+    Who is named where nobody has room: the backup, or who is nearest to having some.
 
-    There is no answer that brings nobody, and the best is perhaps the one that is overrun.
+    There is no answer that brings nobody, and the best is perhaps the one that is overrun.  A resolver that was sent to
+    one so before stays there, as long as that one has not much less room.
     """
     backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
     if backup:
         return [Candidate(str(each), each) for each in backup]
+    rooms = {each.name: guard.room(each.name, now) for each in choice.candidates}
+    best = max(choice.candidates, key=lambda each: rooms[each.name])
     for each in choice.candidates:
-        if guard.is_overbooked(each.name, delivery.name, resolver, now):
+        if rooms[each.name] > rooms[best.name] - STAYS and guard.is_overbooked(each.name, delivery.name, resolver, now):
             return [each]
-    return [max(choice.candidates, key=lambda each: guard.room(each.name, now))]
+    return [best]

@@ -229,11 +229,22 @@ class ReportTests(SynchronousTestCase):
         self.assertFalse(book.is_overbooked(1, 31.0))
         self.assertEqual(book.overbooked(25.0), 0.0)
 
-    def test_overbooked_are_bounded(self) -> None:
-        book = ledger(most=2)
-        for resolver in (1, 2, 3, 2):
-            book.overbook(resolver, 10.0 * resolver, 0.0, TTL)
-        self.assertEqual((book.overbooked(0.0), book.is_overbooked(3, 0.0)), (30.0, False))
+    def test_another_unit(self) -> None:
+        """Loads, and what others promised, are worth more or less than before; our own promises are what they were."""
+        book, now = self.measured_ten_times()
+        self.assertAlmostEqual(book.kappa(now), 0.55)
+        book.others = 4.0
+        book.rescale(0.5)
+        said = book.standing(now)
+        self.assertEqual((said.load, said.others, said.promised), (22.5, 2.0, 90.0))
+        self.assertAlmostEqual(said.kappa, 0.275)
+
+    def measured_ten_times(self) -> tuple[Ledger, float]:
+        book = ledger()
+        for report in range(10):
+            book.admit(1, 90.0, report * 5.0, TTL)
+            book.measured(45.0, report * 5.0)
+        return book, 45.0
 
 
 class KappaTests(SynchronousTestCase):
