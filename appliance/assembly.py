@@ -102,6 +102,7 @@ class Appliance(Service):
             transfers=self.transfers,
             vitals=self.vitals,
             unused=self.unused,
+            is_reload_slow=lambda: self._reloads.is_slow,
         )
         self._changing = Changing(
             self.state,

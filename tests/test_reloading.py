@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from appliance.config import Config, loads
 from appliance.errors import ApplianceError
-from appliance.reloading import Reloads
+from appliance.reloading import SLOW, Reloads
 
 CONFIG = loads("dns: {listen: ['127.0.0.1:53']}\n", file="here.yaml", folder=".")
 
@@ -52,6 +55,44 @@ class ReloadsTests(TestCase):
         main = threading.main_thread()
         self.assertEqual(self.followed, [main] * 3)
         self.assertNotIn(main, self.read_in)
+
+    async def test_what_is_refused_is_collected(self) -> None:
+        """A file of thousands of sites that is refused each minute would fill the memory else."""
+
+        class Parsed:
+            pass
+
+        alive: list[weakref.ref[Parsed]] = []
+
+        def read() -> Config:
+            parsed = Parsed()
+            alive.append(weakref.ref(parsed))
+            try:
+                raise ValueError(parsed)
+            except ValueError as error:
+                raise ApplianceError("no") from error
+
+        reloads = Reloads(reactor, read, self.follow, str)
+        for _ in range(3):
+            self.assertEqual(await reloads.ask(), (False, "no"))
+        self.may_read.release()
+        self.assertEqual((await self.reloads.ask())[0], True)
+        self.assertTrue(gc.isenabled())
+        gc.collect()
+        self.assertEqual([each() for each in alive], [None] * 3)
+
+    async def test_what_hangs(self) -> None:
+        """Is told of after a while, and nothing else suffers from it."""
+        clock = Clock()
+        clock.callFromThread = reactor.callFromThread  # type: ignore[attr-defined]
+        reloads = Reloads(clock, self.read, self.follow, str)
+        asked = reloads.ask()
+        self.assertEqual((reloads.is_slow, gc.isenabled()), (False, False))
+        clock.advance(SLOW)
+        self.assertEqual((reloads.is_slow, gc.isenabled()), (True, True))
+        self.may_read.release()
+        self.assertEqual((await asked)[0], True)
+        self.assertFalse(reloads.is_slow)
 
     async def test_what_is_refused(self) -> None:
         """And a bug is told and logged; the next one is as good as ever."""

@@ -45,8 +45,7 @@ def run_history(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
-        shown = [{**row, "from": date(row["from"]), "until": date(row["until"])} for row in rows]
-        print(as_table(for_people("history", shown, time.time())))
+        print(as_table(for_people("history", rows, time.time())))
     return 0
 
 
@@ -61,8 +60,3 @@ def instant(text: str) -> float:
     except ValueError:
         raise ControlError(f"'{text}' is no time; write 2026-11-21T07:30:00Z, or Unix time") from None
     return (written if written.tzinfo is not None else written.replace(tzinfo=UTC)).timestamp()
-
-
-def date(unix: float | None) -> str:
-    """In UTC, to the second."""
-    return "now" if unix is None else datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -71,6 +71,8 @@ def _interactive(connection: socket.socket) -> None:
 
 def _piped(connection: socket.socket) -> None:
     """All lines in, then everything that came out."""
-    connection.sendall(sys.stdin.buffer.read() + END)
+    lines = sys.stdin.buffer.read()
+    # On half a line Ctrl-D is no end.
+    connection.sendall(lines + (b"" if lines.endswith(b"\n") or not lines else b"\n") + END)
     output = b"".join(iter(lambda: connection.recv(65536), b""))
     sys.stdout.buffer.write(_CODES.sub(b"", output).replace(b"\r\n", b"\n").rstrip() + b"\n")

@@ -15,11 +15,12 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.conch.insults.insults import ServerProtocol
-from twisted.conch.manhole import Manhole, ManholeInterpreter
+from twisted.conch.manhole import CTRL_C, Manhole, ManholeInterpreter
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from appliance.config import ManholeSocket, ManholeSSH
@@ -53,13 +54,16 @@ class Prompt(Manhole):
     """
     What is typed, or piped in, while a verb is not done yet is heard after it, the end of the input included.
 
-    A verb that takes a while returns a Deferred of its text.
+    A verb that takes a while returns a Deferred of its text.  Ctrl-C ends the waiting, not the verb.
     """
+
+    _log = Logger()
 
     def connectionMade(self) -> None:
         super().connectionMade()
         self.interpreter = _Interpreter(self, self.namespace)
-        self._is_running = self._is_waiting = self._is_gone = False
+        self._is_running = self._is_gone = False
+        self._awaited: list[Deferred[Any]] = []
         self._typed: deque[tuple[Any, Any]] = deque()
 
     def connectionLost(self, reason: Failure) -> None:
@@ -67,7 +71,12 @@ class Prompt(Manhole):
         super().connectionLost(reason)
 
     def keystrokeReceived(self, keyID: Any, modifier: Any) -> None:
-        if self._is_waiting:
+        if self._awaited and keyID == CTRL_C:
+            self._awaited.clear()
+            self._typed.clear()
+            self.addOutput("still under way")
+            self._ask()
+        elif self._awaited:
             self._typed.append((keyID, modifier))
         else:
             super().keystrokeReceived(keyID, modifier)
@@ -76,29 +85,42 @@ class Prompt(Manhole):
         self._is_running = True
         self.pn = bool(self.interpreter.push(line))
         self._is_running = False
-        if not self._is_waiting:
+        if not self._awaited:
             self._ask()
 
     def wait(self, found: Deferred[Any]) -> None:
-        """What comes of the line that was typed last; no prompt before that."""
-        self._is_waiting = True
-        found.addBoth(self._done)
+        """What comes of the line that was typed last; no prompt before all of it."""
+        self._awaited.append(found)
+        found.addBoth(self._done, found)
 
-    def _done(self, result: object) -> None:
-        self._is_waiting = False
-        if self._is_gone:
+    def _done(self, result: object, found: Deferred[Any]) -> None:
+        if isinstance(result, Failure):
+            self._log.failure("{event}", result, event="manhole-failed")
+        if self._is_gone or found not in self._awaited:
             return
-        self.addOutput(result.getErrorMessage() if isinstance(result, Failure) else str(result))
-        if self._is_running:
-            return  # it did not take a while
+        self._awaited.remove(found)
+        self.addOutput(_in_words(result))
+        if self._needsNewline():
+            self.terminal.nextLine()
+        if self._awaited or self._is_running:
+            return
         self._ask()
-        while self._typed and not self._is_waiting:
+        while self._typed and not self._awaited:
             self.keystrokeReceived(*self._typed.popleft())
 
     def _ask(self) -> None:
         if self._needsNewline():
             self.terminal.nextLine()
         self.terminal.write(self.ps[self.pn])
+
+
+def _in_words(result: object) -> str:
+    if isinstance(result, Failure):
+        return str(result.getBriefTraceback())
+    try:
+        return "" if result is None else str(result)
+    except Exception as error:
+        return f"{type(result).__name__}, which cannot be shown: {type(error).__name__}"
 
 
 class SSHManhole(Service):

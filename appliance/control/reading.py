@@ -20,7 +20,7 @@ from appliance.control.carried import Carried
 from appliance.control.delivered import Delivered
 from appliance.control.explaining import explain
 from appliance.control.market import Market, Unused
-from appliance.control.words import Row, address_of, in_seconds, is_number, place_of
+from appliance.control.words import Row, address_of, in_seconds, is_number, place_of, unix_time
 from appliance.errors import RequestError
 from appliance.leasing import Lease
 from appliance.model import Address, Site
@@ -76,6 +76,7 @@ class Reading:
     :param asked: what the name server was asked and answered since the start, by kind.
     :param find: the history on the disk: rows with ``from`` and ``until`` in milliseconds; None where there is none.
     :param vitals: how busy machine and process are; None: nobody looks.  ``unused``: what of the POP is not needed.
+    :param is_reload_slow: a configuration is being read, and should have been long since.
     :ivar refused: the errors of the last reload; none where it was taken over.
     :ivar carried: what is read of servers, virtual servers, clients and client NAT pools; ``market``: of the market.
     :ivar delivered: what is read of POPs, and of customers' names.
@@ -94,6 +95,7 @@ class Reading:
         transfers: Transfers | None = None,
         vitals: Vitals | None = None,
         unused: Unused | None = None,
+        is_reload_slow: Callable[[], bool] = lambda: False,
     ) -> None:
         self._state = state
         self._name = name
@@ -102,6 +104,7 @@ class Reading:
         self._asked = asked
         self._find = find
         self._wall = wall
+        self._is_reload_slow = is_reload_slow
         self._transfers = transfers
         self._vitals = vitals
         self._started_at = state.now()
@@ -154,6 +157,8 @@ class Reading:
         if self.refused:
             more = f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
             found.append(f"the last reload was refused, and a start would be: {self.refused[0]}{more}")
+        if self._is_reload_slow():
+            found.append("a reload is reading the configuration for more than a minute; no other begins before it ends")
         for row in self.pools():
             if row["declined"]:
                 found.append(f"pool {row['pool']}: {row['declined']} addresses cannot be opened; the log says why")
@@ -240,14 +245,14 @@ class Reading:
             raise RequestError("invalid", f"'{after}' is no number of a connection", field="after")
         return [flow_row(flow) for flow in self._carrier().connections(int(after or 0), limit)]
 
-    def history(self, address: str, at: float | None = None) -> Deferred[list[Row]]:
+    def history(self, address: str, at: object = None) -> Deferred[list[Row]]:
         """
         Who has an address and who had it, the newest first.
 
         :param at: only who had it then, Unix time.
-        :raises RequestError: that is no address.
+        :raises RequestError: that is no address, or no time.
         """
-        wanted = address_of(address)
+        wanted, then = address_of(address), None if at is None else unix_time(at)
         unix, now = self.unix(), self._wall()
         current: list[Row] = [
             {
@@ -267,12 +272,12 @@ class Reading:
             begun: Row = {"address": str(wanted), "site": pin.site, "server": "", "pool": None, "from": unix(pin.since)}
             used = self._state.connections.count(wanted, pin.site) > 0
             current.append({**begun, "until": None, "used": used})
-        current = [row for row in current if at is None or row["from"] <= at <= now]
+        current = [row for row in current if then is None or row["from"] <= then <= now]
         if self._find is None:
             if not current:
                 raise RequestError("no-state", "appliance.state_directory is 'none': no history is kept")
             return succeed(current)
-        past = self._find(wanted, at)
+        past = self._find(wanted, then)
         return past.addCallback(lambda rows: current + [in_seconds(row) for row in rows])
 
     # -- why -------------------------------------------------------------------------------------------------------

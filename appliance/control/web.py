@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,8 +26,6 @@ from appliance.control.words import is_number
 from appliance.errors import RequestError
 
 PREFIX = b"/api/v1/"
-LAST_SECOND = 253402300800.0
-"""Unix time at the end of the year 9999, beyond which there are no dates."""
 MOST_BYTES = 65536
 """Of a request's body."""
 
@@ -105,14 +102,7 @@ class Api(Resource):
         raise RequestError("method", f"use {'GET' if reads is not None else 'POST'} for {name}")
 
     def _history(self, given: Parameters) -> Deferred[Any]:
-        at = given.get("at")
-        try:
-            instant = float(at) if at is not None else None
-        except ValueError:
-            instant = math.nan
-        if instant is not None and not 0 <= instant < LAST_SECOND:
-            raise RequestError("invalid", f"'{at}' is no Unix time", field="at")
-        return self._reading.history(needed(given, "address"), instant).addCallback(listed)
+        return self._reading.history(needed(given, "address"), given.get("at")).addCallback(listed)
 
     def _failed(self, failure: Failure, request: Request) -> dict[str, Any]:
         error = failure.value

@@ -14,6 +14,9 @@ Row = dict[str, Any]
 SOMEBODY = Asker(IPv4Address(0), Proof.NONE)
 """Who sends a datagram without a cookie, from a network of which nothing is known."""
 
+LAST_SECOND = 253402300800.0
+"""Unix time at the end of the year 9999, beyond which there are no dates."""
+
 LISTS = {
     "server": ("servers: failed", "servers"),
     "virtual server": ("virtual servers: failed", "virtuals"),
@@ -55,6 +58,17 @@ def address_of(text: str, *, field: str = "address") -> Address:
         return IPv4Address(text)
     except ValueError:
         raise RequestError("invalid", f"'{text}' is no IPv4 address", field=field) from None
+
+
+def unix_time(value: object) -> float:
+    """:raises RequestError: of what is none of these centuries."""
+    try:
+        found = float(str(value)[:40])
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < LAST_SECOND:
+        raise RequestError("invalid", f"'{value}' is no Unix time", field="at")
+    return found
 
 
 def is_number(text: str) -> bool:

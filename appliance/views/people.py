@@ -6,6 +6,7 @@ what the file says beside it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from appliance.views.rows import Row
@@ -59,6 +60,8 @@ def _shown(what: str, row: Mapping[str, Any], column: str, now: float) -> object
             return _left(row["promised_until"], now)
         case (_, "ends_in"):
             return _left(row["ends_at"], now)
+        case ("history", "from" | "until"):
+            return date(row[column])
         case ("connections", "age"):
             return span(row["age"])
         case ("connections", "instance"):
@@ -222,6 +225,11 @@ def _left(until: float | None, now: float) -> str:
     if until is None:
         return "never"
     return span(until - now) if until > now else "over"
+
+
+def date(unix: float | None) -> str:
+    """In UTC, to the second."""
+    return "now" if unix is None else datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def span(seconds: float) -> str:

@@ -214,10 +214,16 @@ class RunTests(Setting):
         self.assertIn("LeaseGranted 1", said)
         self.assertIn("SharedState object", said)
         self.assertNotIn("Traceback", said)
-        said = self.shell("reload()", "snapshot()", "'between'", f"history('{self.values['leased']}')", "history('x')")
-        self.assertRegex(
-            said, r"(?s)reloaded.*\bwritten\b.*'between'\n.*ADDRESS +SITE.*www\.example\.test.*'x' is no IPv4 address"
+        said = self.shell(
+            "reload()",
+            "snapshot()",
+            "'between'",
+            f"history('{self.values['leased']}')",
+            "history('x')",
+            f"history('{self.values['leased']}', 'x')",
         )
+        words = ("reloaded", r"\bwritten\b", "'between'\n", "ADDRESS +SITE", r"www\.example\.test", "Z +now ")
+        self.assertRegex(said, "(?s)" + ".*".join((*words, "'x' is no IPv4 address", "'x' is no Unix time")))
 
     def test_the_manhole_over_ssh(self) -> None:
         """With a key that is listed, under any name; without one nobody comes in.  The host key is kept, mode 600."""
