@@ -41,6 +41,7 @@ bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/ports.py
 	PYTHONPATH=. $(BIN)/python benchmarks/grants.py
 	PYTHONPATH=. $(BIN)/python benchmarks/snapshot.py
+	PYTHONPATH=. $(BIN)/python benchmarks/reload.py
 	PYTHONPATH=. $(BIN)/python benchmarks/fraction.py
 	PYTHONPATH=. $(BIN)/python benchmarks/probes.py
 

@@ -79,7 +79,7 @@ def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def await_listener(address: str, port: int) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while True:
         try:
             socket.create_connection((address, port), 1).close()
