@@ -24,9 +24,17 @@ GIVEN_OUT = 0.9
 def check_delivery(root: Root, pools: Occupied, statics: Mapping[IPv4Address, Node], faults: Faults) -> None:
     """Note what does not fit; costs what there is, never its square."""
     _check_pops(root, pools, statics, faults)
+    bounded = {
+        pop.value["address"].value: name
+        for name, pop in root.get("pops", {}).items()
+        if "address" in pop.value and pop.value.get("capacity", 0.0) > 0
+    }
     for customer in root.get("delivery", {}).values():
         for backup in customer.value.get("backup", ()):
             _check_leased(backup, pools, statics, faults)
+            if customer.value.get("static") and backup.value in bounded:
+                name = shorten(bounded[backup.value])
+                faults.warn(backup.node, f"is pop '{name}', which gets whom nobody has room for, whatever its capacity")
         check_servers_once(root, customer.value.get("origins", ()), faults)
         _check_known(root, customer.value, faults)
         _check_backup(root, customer.value, faults)

@@ -114,6 +114,18 @@ class KeyTests(SynchronousTestCase):
         """It is answered at static names by any rule, so it is nothing to warn of."""
         self.assertEqual(warned("static: [www.example.test], backup: [192.0.2.80]"), [])
 
+    def test_a_backup_that_is_a_pop(self) -> None:
+        """Whoever nobody has room for goes there, though it has none either."""
+        for capacity, keys, bounded in (
+            (5, "static: [www.example.test]", True),
+            (0, "static: [www.example.test]", False),
+        ):
+            text = customers(f"{keys}, backup: [192.0.2.65]").replace(
+                "{address: 192.0.2.65}", f"{{address: 192.0.2.65, capacity: {capacity}}}"
+            )
+            found = [warning for warning in warnings(text) if ".backup[0]: is pop 'me', which gets whom" in warning]
+            self.assertEqual(bool(found), bounded)
+
     def test_a_backup_of_another_family(self) -> None:
         """Clients of the family that it has not would be answered with no data."""
         rule = "pages: [www.example.test], origins: [o, u], rule: {all_down: backup}"
