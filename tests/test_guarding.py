@@ -92,6 +92,14 @@ class GuardTests(SynchronousTestCase):
         self.assertAlmostEqual(self.standing("fra").overbooked, 10.0)
         self.assertEqual([self.standing(name).promised for name in ADDRESSES], [STRANGERS] * 3)
 
+    def test_who_is_overrun_comes_last(self) -> None:
+        """Behind those who are full by what is promised alone, however much that is."""
+        self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)
+        self.world.own_load = attrs.evolve(self.world.own_load, connections=10.0)
+        self.world.run(2)
+        self.crowd("img.shop.test", 2 * STRANGERS)
+        self.assertEqual(self.crowd("img.shop.test", 30, first=2 * STRANGERS), {FRA: 15, NYC: 15})
+
     def test_who_was_sent_beyond_stays(self) -> None:
         """As long as the others have not much more room: it is sent there again, and not to each in turn."""
         self.world.configure(customer(static=("img",), pops=NEAREST, tolerance=0.0), pops=POPS)

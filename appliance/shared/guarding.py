@@ -159,6 +159,11 @@ class Guard:
             return None
         return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
 
+    def is_overrun(self, pop: str, now: float) -> bool:
+        """Has it more than what of its capacity is given out, by what it says itself?"""
+        ledger = self._ledgers.get(pop)
+        return ledger is not None and (standing := ledger.standing(now)).load > standing.limit
+
     def room(self, pop: str, now: float) -> float:
         """
         The part of its capacity that is left by what it has and what is promised; below 0: it is beyond.

@@ -100,15 +100,18 @@ def beyond(guard: Guard, delivery: Delivery, choice: Choice, resolver: int, now:
     """
     Who is named where nobody has room: the backup, or who is nearest to having some.
 
-    There is no answer that brings nobody, and the best is perhaps the one that is overrun.  A resolver that was sent to
-    one so before stays there, as long as that one has not much less room.
+    There is no answer that brings nobody, and the best is perhaps the one that is overrun.  Who is full by what he has
+    comes behind those who are so by what is promised, for less may come.  A resolver that was sent to one so before
+    stays there, as long as that one has not much less room.
     """
     backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
     if backup:
         return [Candidate(str(each), each) for each in backup]
-    rooms = {each.name: guard.room(each.name, now) for each in choice.candidates}
-    best = max(choice.candidates, key=lambda each: rooms[each.name])
-    for each in choice.candidates:
+    overrun = {each.name for each in choice.candidates if guard.is_overrun(each.name, now)}
+    left = [each for each in choice.candidates if each.name not in overrun] or choice.candidates
+    rooms = {each.name: guard.room(each.name, now) for each in left}
+    best = max(left, key=lambda each: rooms[each.name])
+    for each in left:
         if rooms[each.name] > rooms[best.name] - STAYS and guard.is_overbooked(each.name, delivery.name, resolver, now):
             return [each]
     return [best]
