@@ -78,7 +78,7 @@ class Holding:
         return max(SHORTEST, found)
 
     def connections(self, rate: float) -> float:
-        """What ``rate`` sessions a second make: the weight of a resolver in a ledger of connections."""
+        """What ``rate`` sessions a second make."""
         return rate * self.seconds
 
 

@@ -110,9 +110,7 @@ class Guard:
 
         :return: its resolver, and the sessions a second that it may bring.
         """
-        found = prefix(asker)
-        assert found is not None
-        resolver = prefix_of(*found)
+        resolver = self.resolver(asker)
         return resolver, self._book.asked(customer, resolver, now)
 
     def told(self, customer: str, resolver: int, ttl: float, now: float) -> None:
@@ -154,29 +152,25 @@ class Guard:
 
     def judge(self, pop: str, customer: str, asker: Asker, weight: float, now: float) -> Verdict | None:
         """What :meth:`admit` would say, and nothing is promised; None: the POP has no ledger."""
-        ledger, found = self._ledgers.get(pop), prefix(asker)
-        if ledger is None or found is None:
-            return None
-        return ledger.judge(self._place(customer, prefix_of(*found)), weight, now)
-
-    def is_overrun(self, pop: str, now: float) -> bool:
-        """Has it more than what of its capacity is given out, by what it says itself?"""
         ledger = self._ledgers.get(pop)
-        return ledger is not None and (standing := ledger.standing(now)).load > standing.limit
+        return None if ledger is None else ledger.judge(self._place(customer, self.resolver(asker)), weight, now)
 
-    def room(self, pop: str, now: float) -> float:
+    def room(self, pop: str, now: float) -> tuple[bool, float]:
         """
-        The part of its capacity that is left by what it has and what is promised; below 0: it is beyond.
+        Who has more comes later in this order.
 
-        What is overbooked counts beside the load that it is a part of, for only some of it has been measured.
+        :return: it has no more than is given out of its capacity, by what it says itself; and the part of its capacity
+            that is left by what it has and what is promised, below 0: it is beyond.  What is overbooked counts beside
+            the load that it is a part of, for only some of it has been measured.
         """
         ledger = self._ledgers.get(pop)
         if ledger is None:
-            return math.inf
+            return True, math.inf
         standing = ledger.standing(now)
         taken = max(standing.load, standing.kappa * (standing.promised + standing.others))
         taken += standing.kappa * standing.overbooked
-        return (standing.limit - taken) / standing.capacity if standing.capacity else -math.inf
+        left = (standing.limit - taken) / standing.capacity if standing.capacity else -math.inf
+        return standing.load <= standing.limit, left
 
     def promised(self, pop: str, now: float) -> float:
         """Connections that our answers may still bring to it."""

@@ -107,11 +107,10 @@ def beyond(guard: Guard, delivery: Delivery, choice: Choice, resolver: int, now:
     backup = [each for each in delivery.backup if each.version == choice.candidates[0].address.version]
     if backup:
         return [Candidate(str(each), each) for each in backup]
-    overrun = {each.name for each in choice.candidates if guard.is_overrun(each.name, now)}
-    left = [each for each in choice.candidates if each.name not in overrun] or choice.candidates
-    rooms = {each.name: guard.room(each.name, now) for each in left}
-    best = max(left, key=lambda each: rooms[each.name])
-    for each in left:
-        if rooms[each.name] > rooms[best.name] - STAYS and guard.is_overbooked(each.name, delivery.name, resolver, now):
+    rooms = {each.name: guard.room(each.name, now) for each in choice.candidates}
+    best = max(choice.candidates, key=lambda each: rooms[each.name])
+    least = rooms[best.name][0], rooms[best.name][1] - STAYS
+    for each in choice.candidates:
+        if rooms[each.name] > least and guard.is_overbooked(each.name, delivery.name, resolver, now):
             return [each]
     return [best]
