@@ -109,6 +109,8 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual([self.world.ask("img.shop.test", client=client(99)) for _ in range(4)], [at] * 4)
         self.assertEqual(self.standing(HERE).overbooked, 1.0)
         self.assertEqual(at, [AMS])
+        self.guard.overbook(HERE, "shop", 7, 5.0, 10.0, self.world.clock.seconds())
+        self.assertEqual(self.world.ask("img.shop.test", client=client(99)), [FRA], "it has much less room")
         self.world.own_load = attrs.evolve(self.world.own_load, connections=20.0)
         self.world.network.pops.look(at_once=True)
         self.assertEqual(self.world.ask("img.shop.test", client=client(99)), [FRA])

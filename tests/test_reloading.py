@@ -8,9 +8,10 @@ import weakref
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
+from appliance.assembly import Appliance
 from appliance.config import Config, loads
 from appliance.errors import ApplianceError
 from appliance.reloading import SLOW, Reloads
@@ -55,6 +56,24 @@ class ReloadsTests(TestCase):
         main = threading.main_thread()
         self.assertEqual(self.followed, [main] * 3)
         self.assertNotIn(main, self.read_in)
+
+    async def test_one_after_the_other(self) -> None:
+        """Also where nobody waits any more when the next one is asked for."""
+        self.may_read.release(2)
+        for number in (1, 2):
+            before = gc.get_freeze_count()
+            self.assertEqual(await self.reloads.ask(), (True, f"number {number}"))
+            self.assertGreater(gc.get_freeze_count(), before)
+            await deferLater(reactor, 0.0)
+
+    async def test_while_it_is_being_stopped(self) -> None:
+        """What was read before is not followed any more; and a read that hangs is an alarm."""
+        appliance = Appliance(reactor, CONFIG, lambda: CONFIG)
+        done, said = await appliance.reload()
+        self.assertEqual((done, said.splitlines()[1:]), (False, ["the appliance is being stopped"]))
+        self.assertEqual([each for each in appliance._reading.alarms() if "more than a minute" in each], [])
+        appliance._reloads.is_slow = True
+        self.assertEqual(len([each for each in appliance._reading.alarms() if "more than a minute" in each]), 1)
 
     async def test_what_is_refused_is_collected(self) -> None:
         """A file of thousands of sites that is refused each minute would fill the memory else."""

@@ -48,6 +48,17 @@ class SessionTests(SynchronousTestCase):
             self.world.run(0.25, step=0.25)
         self.assertTrue(0.8 < self.guard.seconds_of_a_session < 1.2, self.guard.seconds_of_a_session)
 
+    def test_what_a_pop_said_stays_what_it_said(self) -> None:
+        """Though sessions are known better since, by what another one says."""
+        self.guard.learn({}, {HERE: 4.0}, 0.0)
+        for second in range(60):
+            self.guard.admit("fra", "shop", 1, 1.0, 100.0, float(second))
+            self.guard.learn({}, {"fra": 8.0}, float(second))
+        self.assertGreater(self.guard.seconds_of_a_session, 2.0)
+        standing = self.guard.standing(HERE, 1.0)
+        assert standing is not None
+        self.assertAlmostEqual(standing.load, 4.0)
+
     def test_a_weight_is_told_in_connections(self) -> None:
         self.test_a_session_is_measured()
         foretold = self.world.network.delivering.foretell(from_text(IMG), 4, asker("198.51.100.7"))

@@ -60,6 +60,7 @@ class PromptTests(SynchronousTestCase):
         self.assertEqual(self.type(CTRL_C), b"still under way\r\n>>> ")
         self.type(b"other()\r")
         self.later.callback("late")
+        self.assertIsNone(self.successResultOf(self.later))
         self.assertEqual(self.said(), b"")
         self.other.callback("second")
         self.assertEqual(self.said(), b"second\r\n>>> ")

@@ -91,7 +91,7 @@ class Setting(TestCase):
         """What the manhole says to these lines."""
         done = subprocess.run(
             [sys.executable, "-m", "appliance.commands", "shell", str(self.folder / "state" / "manhole.sock")],
-            input="".join(line + "\n" for line in lines),
+            input="\n".join(lines),
             capture_output=True,
             text=True,
             cwd=ROOT,
